@@ -53,7 +53,7 @@ func (m Millis) MarshalJSON() ([]byte, error) {
 
 func (m *Millis) UnmarshalJSON(b []byte) error {
 	f, err := strconv.ParseFloat(string(b), 64)
-	if err != nil || math.Abs(f) > 1e12 {
+	if err != nil || !(math.Abs(f) <= 1e12) {
 		return fmt.Errorf("a duration in milliseconds: %q", b)
 	}
 	*m = Millis(math.Round(f*1000)) * Millis(time.Microsecond)
