@@ -78,5 +78,14 @@ type Line struct {
 	At     play.Millis
 	Text   string // without terminal codes
 	HTML   string // safe: text escaped, colours as classes, links with rel
-	Open   bool   // the last line of its stream, which may still change
+	Open   bool   // the last line of its stream, which may still grow
+}
+
+// Changes is what a reader must draw again to be level with Seq.
+type Changes struct {
+	Seq    int64  // of the last event folded in
+	Steps  []int  // numbers of the steps that changed, ascending
+	Others bool   // whether Timeline.Others changed
+	Head   bool   // whether anything else of the Timeline changed: state, place in line, findings, outcome
+	Lines  []Line // new or changed lines, by N
 }
