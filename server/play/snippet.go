@@ -108,8 +108,16 @@ type Snippet struct {
 	Owner      string // a Viewer's ID
 	Revision   string // latest
 	ForkedFrom string // snippet, or ""
+	Public     bool   // listed for everyone; otherwise only who has the link finds it
 	Created    time.Time
 	Updated    time.Time
+}
+
+// Version is one place in a snippet's line of revisions.
+type Version struct {
+	N        int // from 1
+	Revision string
+	Created  time.Time
 }
 
 // CheckPath says what is wrong with a file's path in a build context: an *Error of kind Invalid, or nil.
