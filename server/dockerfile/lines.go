@@ -112,11 +112,24 @@ type joined struct {
 type piece struct{ at, from int }
 
 func (j *joined) add(src []byte, from, to int) {
-	if from == to {
-		return
+	if from == to && len(j.pieces) > 0 {
+		return // but the first piece says where a text without a byte is
 	}
 	j.pieces = append(j.pieces, piece{at: len(j.text), from: from})
 	j.text = append(j.text, src[from:to]...)
+}
+
+// slice is the joined text from an offset on.
+func (j joined) slice(at int) joined {
+	out := joined{text: j.text[at:]}
+	for i, p := range j.pieces {
+		if i+1 < len(j.pieces) && j.pieces[i+1].at <= at {
+			continue
+		}
+		ahead := max(0, at-p.at)
+		out.pieces = append(out.pieces, piece{at: p.at + ahead - at, from: p.from + ahead})
+	}
+	return out
 }
 
 // source is the offset in the source of text[at].
