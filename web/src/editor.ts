@@ -1,0 +1,5 @@
+// The editor page.
+
+import { chrome } from "./chrome";
+
+chrome();

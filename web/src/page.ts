@@ -1,0 +1,5 @@
+// Every page but the editor.
+
+import { chrome } from "./chrome";
+
+chrome();

@@ -1,0 +1,1 @@
+import{a as m}from"./chunk-7JXSMTHY.js";m();

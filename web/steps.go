@@ -1,0 +1,268 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+
+	"slipway/server/explain"
+	"slipway/server/play"
+	"slipway/server/view"
+)
+
+// stepLines is how many of a step's last lines stand in the step; all of them are in the log.
+const stepLines = 200
+
+// logLines is how many lines a page shows; the text of the log has all that were kept.
+const logLines = 5000
+
+// step is one step as it is drawn.
+type step struct {
+	explain.Step
+	build string // ID, or ""
+	seen  *view.Step
+	now   play.Millis
+	lines []view.Line
+}
+
+func stepOf(build string, s explain.Step, seen *view.Step, now play.Millis) step {
+	return step{Step: s, build: build, seen: seen, now: now}
+}
+
+// steps is the list as it is drawn.
+type steps struct {
+	build  string
+	list   []step
+	stages []play.Stage
+}
+
+func stepsOf(b Build) steps {
+	out := steps{build: b.Job.ID}
+	seen := map[int]*view.Step{}
+	if b.Timeline != nil {
+		out.stages = b.Timeline.Plan.Stages
+		for i := range b.Timeline.Steps {
+			seen[b.Timeline.Steps[i].N] = &b.Timeline.Steps[i]
+		}
+	}
+	lines := map[int][]view.Line{}
+	for _, l := range b.Lines {
+		if l.Step > 0 {
+			lines[l.Step] = append(lines[l.Step], l)
+		}
+	}
+	for _, s := range b.Steps {
+		st := stepOf(b.Job.ID, s, seen[s.N], b.elapsed())
+		st.lines = last(lines[s.N], stepLines)
+		out.list = append(out.list, st)
+	}
+	return out
+}
+
+func last[T any](s []T, n int) []T { return s[max(0, len(s)-n):] }
+
+// elapsed is the time since the job was created, at the moment of drawing.
+func (b Build) elapsed() play.Millis {
+	if b.Job.Created.IsZero() || b.Now.IsZero() {
+		return 0
+	}
+	return play.Millis(b.Now.Sub(b.Job.Created))
+}
+
+// color is the class that gives step n its colour: c1 to c8, then again.
+func color(n int) string { return fmt.Sprintf("c%d", (max(n, 1)-1)%8+1) }
+
+func (s step) id() string { return fmt.Sprintf("step-%d", s.N) }
+
+func (s step) status() view.Status {
+	switch {
+	case s.Build != nil:
+		return s.Build.Status
+	case s.seen != nil:
+		return s.seen.Status
+	}
+	return ""
+}
+
+// word is the status as people read it.
+func (s step) word() string {
+	switch st := s.status(); st {
+	case "":
+		if !s.Needed {
+			return "not needed"
+		}
+		return ""
+	default:
+		return string(st)
+	}
+}
+
+func (s step) icon() string { return string(s.status()) }
+
+// took is how long the step ran, or "".
+func (s step) took() string {
+	switch {
+	case s.status() == view.Running, s.status() == view.Waiting, s.status() == view.Reused, s.status() == view.Skipped:
+		return ""
+	case s.Build != nil && s.Build.Duration != nil:
+		return span(*s.Build.Duration)
+	case s.seen != nil && s.seen.Busy > 0:
+		return span(s.seen.Busy)
+	}
+	return ""
+}
+
+// runs is how many milliseconds a running step has run by now, for a clock that the page lets tick.
+func (s step) runs() (ms int64, ok bool) {
+	if s.seen == nil || s.status() != view.Running || s.seen.Start == nil {
+		return 0, false
+	}
+	return int64(max(s.now-*s.seen.Start, 0)) / 1e6, true
+}
+
+// adds is what the step added to the image, or "".
+func (s step) adds() string {
+	switch {
+	case s.Build != nil && s.Build.Added != nil && *s.Build.Added > 0:
+		return size(*s.Build.Added)
+	case s.seen != nil && s.seen.Layer != nil && s.seen.Layer.Unpacked > 0:
+		return size(s.seen.Layer.Unpacked)
+	}
+	return ""
+}
+
+// transfers are the progress records that say something while the step runs.
+func (s step) transfers() []play.Progress {
+	if s.seen == nil || s.status() != view.Running {
+		return nil
+	}
+	var out []play.Progress
+	for _, v := range s.seen.Vertices {
+		for _, p := range v.Progress {
+			if !p.Completed && (p.Total > 0 || p.Current > 0) {
+				out = append(out, p)
+			}
+		}
+	}
+	return last(out, 6)
+}
+
+func (s step) reason() string {
+	if s.seen != nil {
+		return s.seen.Reason
+	}
+	return ""
+}
+
+func (s step) failure() *explain.Failure {
+	if s.Build == nil {
+		return nil
+	}
+	return s.Build.Failure
+}
+
+func (s step) lineCount() int {
+	switch {
+	case s.seen != nil:
+		return s.seen.Lines
+	case s.Build != nil:
+		return s.Build.Lines
+	}
+	return 0
+}
+
+func (s step) requests() []play.Requested {
+	switch {
+	case s.Build != nil && len(s.Build.Requests) > 0:
+		return s.Build.Requests
+	case s.seen != nil:
+		return s.seen.Requests
+	}
+	return nil
+}
+
+// where is the lines of the file that the step stands on: "line 4" or "lines 4–6".
+func (s step) where() string {
+	a, b := s.Range.Start.Line, s.Range.End.Line
+	if b > a && s.Range.End.Column == 1 {
+		b--
+	}
+	if b <= a {
+		return fmt.Sprintf("line %d", a)
+	}
+	return fmt.Sprintf("lines %d–%d", a, b)
+}
+
+// rest is the text of the instruction after its name.
+func (s step) rest() string {
+	if len(s.Text) >= len(s.Instruction) && strings.EqualFold(s.Text[:len(s.Instruction)], s.Instruction) {
+		return s.Text[len(s.Instruction):]
+	}
+	return " " + s.Text
+}
+
+// settings are the rows of the state after the step: what holds, and whether this step changed it.
+func (s step) settings() []setting {
+	a, b := s.After, s.Before
+	fresh := s.Instruction == "FROM"
+	var out []setting
+	add := func(name, now, was string) {
+		if now != "" {
+			out = append(out, setting{name: name, value: now, changed: !fresh && now != was})
+		}
+	}
+	add("user", a.User, b.User)
+	add("working directory", a.WorkingDir, b.WorkingDir)
+	add("shell", words(a.Shell), words(b.Shell))
+	add("entrypoint", words(a.Entrypoint), words(b.Entrypoint))
+	add("command", words(a.Cmd), words(b.Cmd))
+	add("exposed ports", strings.Join(a.Exposed, ", "), strings.Join(b.Exposed, ", "))
+	add("volumes", strings.Join(a.Volumes, ", "), strings.Join(b.Volumes, ", "))
+	add("stop signal", a.StopSignal, b.StopSignal)
+	add("health check", a.Health, b.Health)
+	return out
+}
+
+// setting is one field of a state.
+type setting struct {
+	name, value string
+	changed     bool
+}
+
+func words(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(list))
+	for i, w := range list {
+		quoted[i] = fmt.Sprintf("%q", w)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+func stageName(s play.Stage) string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return fmt.Sprint(s.Index)
+}
+
+func severityIcon(s play.Severity) string {
+	switch s {
+	case play.SeverityError:
+		return "error"
+	case play.SeverityWarning:
+		return "warning"
+	}
+	return "info"
+}
+
+// list joins words with commas.
+func list(of []string) string { return strings.Join(of, ", ") }
+
+// lastLine is the newest line of output, which a running step shows.
+func (s step) lastLine() string {
+	if len(s.lines) == 0 {
+		return ""
+	}
+	return clip(s.lines[len(s.lines)-1].Text, 200)
+}
