@@ -18,18 +18,45 @@ import (
 // entries are the files that pages ask for by name; whatever they import comes along in chunks.
 var entries = []string{"theme.ts", "page.ts", "editor.ts", "style.css", "icon.svg"}
 
+// browsers are the oldest that the pages are made for: the first of each with light-dark().
+var browsers = []api.Engine{
+	{Name: api.EngineChrome, Version: "123"},
+	{Name: api.EngineFirefox, Version: "121"},
+	{Name: api.EngineSafari, Version: "17.5"},
+}
+
 // Build bundles dir/src into dir/static, with hashed names and a manifest, and removes what was there. dir is
 // the folder of package web, with node_modules in place. The same input gives the same bytes on any machine.
 // With dev the output is readable and has source maps.
 func Build(dir string, dev bool) error {
-	dir, err := filepath.Abs(dir)
+	files, err := bundle(dir, dev)
 	if err != nil {
 		return err
 	}
 	out := filepath.Join(dir, "static")
+	if err := os.RemoveAll(out); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(out, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bundle gives the files of static by name.
+func bundle(dir string, dev bool) (map[string][]byte, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
 	options := api.BuildOptions{
 		AbsWorkingDir:     dir,
-		Outdir:            out,
+		Outdir:            "static",
 		Outbase:           "src",
 		EntryNames:        "[name]-[hash]",
 		ChunkNames:        "chunk-[hash]",
@@ -37,8 +64,7 @@ func Build(dir string, dev bool) error {
 		Bundle:            true,
 		Splitting:         true,
 		Format:            api.FormatESModule,
-		Target:            api.ES2022,
-		Engines:           []api.Engine{{Name: api.EngineChrome, Version: "123"}, {Name: api.EngineFirefox, Version: "120"}, {Name: api.EngineSafari, Version: "17.5"}},
+		Engines:           browsers,
 		Charset:           api.CharsetUTF8,
 		LegalComments:     api.LegalCommentsNone,
 		Loader:            map[string]api.Loader{".svg": api.LoaderCopy},
@@ -55,24 +81,17 @@ func Build(dir string, dev bool) error {
 	}
 	result := api.Build(options)
 	if len(result.Errors) > 0 {
-		return fmt.Errorf("bundling: %w", join(result.Errors))
+		return nil, fmt.Errorf("bundling: %w", join(result.Errors))
 	}
 	manifest, err := manifestOf(result.Metafile)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := os.RemoveAll(out); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return err
-	}
+	files := map[string][]byte{"manifest.json": manifest}
 	for _, f := range result.OutputFiles {
-		if err := os.WriteFile(f.Path, f.Contents, 0o644); err != nil {
-			return err
-		}
+		files[filepath.Base(f.Path)] = f.Contents
 	}
-	return os.WriteFile(filepath.Join(out, "manifest.json"), manifest, 0o644)
+	return files, nil
 }
 
 // manifestOf maps the names that pages use to the files that were made of them.
