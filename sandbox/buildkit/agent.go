@@ -1,0 +1,134 @@
+package buildkit
+
+import (
+	"context"
+	"encoding/gob"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	"github.com/moby/buildkit/identity"
+	"github.com/moby/buildkit/session"
+	"github.com/tonistiigi/fsutil"
+
+	"github.com/moby/buildkit/frontend/dockerui"
+
+	"slipway/server/dockerfile"
+	"slipway/server/play"
+)
+
+// Agent is the hidden agent command: it reads what to build from in, builds it with the daemon at address and
+// writes what happens to out. It runs inside the builder, because it parses what strangers wrote: whatever that
+// makes of it, only the builder suffers. It returns the exit code; a failed build is no failure of the agent.
+func Agent(ctx context.Context, address string, in io.Reader, out io.Writer) int {
+	var s spec
+	if err := gob.NewDecoder(in).Decode(&s); err != nil {
+		return 2
+	}
+	facts := newSink()
+	written := make(chan error, 1)
+	go func() { written <- facts.run(out) }()
+	res := build(ctx, address, s, facts.add)
+	facts.close()
+	if err := <-written; err != nil {
+		return 1
+	}
+	res.Kind = resultKind
+	if json.NewEncoder(out).Encode(res) != nil {
+		return 1
+	}
+	return 0
+}
+
+// build never fails: what goes wrong is part of the result.
+func build(ctx context.Context, address string, s spec, emit func(play.Fact)) result {
+	b := s.Build
+	f, err := newFiles(b.Revision, b.Request.File(), b.Created.Truncate(time.Second))
+	if err != nil {
+		return refused(err)
+	}
+	if err := dockerfile.Preflight(f.path, f.dockerfile, b.Request.BuildArgs, b.Limits); err != nil {
+		return refused(err)
+	}
+	plan, err := dockerfile.Parse(f.dockerfile).Plan(b.Request.Target, b.Request.BuildArgs)
+	if err != nil {
+		return refused(err)
+	}
+
+	c, err := client.New(ctx, address)
+	if err != nil {
+		return broken(fmt.Errorf("connect to the daemon: %w", err))
+	}
+	defer c.Close()
+	w := &work{build: b, files: f, plan: &plan, emit: emit}
+	updates := make(chan *client.SolveStatus, 64)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		newStatus(b, emit).run(updates)
+	}()
+	image := s.Registry + "/" + imageName(b.Job) + ":latest"
+	resp, err := c.Build(ctx, client.SolveOpt{
+		SharedKey:    identity.NewID(), // no other build's files are a base for this one's transfer
+		LocalMounts:  map[string]fsutil.FS{dockerui.DefaultLocalNameContext: f.context},
+		Session:      []session.Attachable{pushCredentials{host: s.Registry, user: b.Job, password: s.Password}},
+		ProxyNetwork: true,
+		Exports: []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{
+			string(exptypes.OptKeyName):             image,
+			string(exptypes.OptKeyPush):             "true",
+			string(exptypes.OptKeyInsecure):         "true", // plain HTTP: the connection never leaves this machine
+			string(exptypes.OptKeyStore):            "false",
+			string(exptypes.OptKeyOCITypes):         "true",
+			string(exptypes.OptKeyLayerCompression): "zstd", // several times faster than gzip both ways, and every client of the last years reads it
+		}}},
+	}, "slipway", w.run, updates)
+	<-read
+	if err != nil {
+		return w.failed(err)
+	}
+	return result{
+		Finished: play.Finished{Outcome: play.OK},
+		Image: &pushed{
+			Digest: resp.ExporterResponse[exptypes.ExporterImageDigestKey], Platform: w.platform,
+			Config: imageConfig(w.image), Steps: w.join.layers(),
+		},
+	}
+}
+
+// refused is the result of what is wrong before the daemon sees it.
+func refused(err error) result {
+	var e *play.Error
+	if !errors.As(err, &e) || e.Kind == play.Internal {
+		return broken(err)
+	}
+	end := play.Finished{Outcome: play.Failed, Message: e.Msg, At: e.At}
+	if e.Kind == play.Limited {
+		end.Outcome = play.LimitHit
+	}
+	return result{Finished: end}
+}
+
+func broken(err error) result {
+	return result{
+		Finished: play.Finished{Outcome: play.Broken, Message: "The build could not be done because of a fault on our side. Trying again may help."},
+		Internal: err.Error(),
+	}
+}
+
+// noCache marks every step to run whatever the cache has, as BuildKit's own frontend does for no-cache. It is part
+// of the metadata, not of the digests.
+func noCache(def *llb.Definition, all ops) {
+	for d, op := range all {
+		if op.GetExec() == nil && op.GetFile() == nil {
+			continue
+		}
+		meta := def.Metadata[d]
+		meta.IgnoreCache = true
+		def.Metadata[d] = meta
+	}
+}

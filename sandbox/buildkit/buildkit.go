@@ -1,0 +1,248 @@
+// Package buildkit is the Builder: it turns a revision and a request into facts, with a BuildKit daemon that it is
+// given. It is the only BuildKit client of the program.
+//
+// It has two halves. The node's half, Builder, starts the agent inside the daemon's sandbox, hands it what to build
+// and reads facts from it, trusting none of them further than their form. The agent's half, Agent, holds the
+// gateway session: it parses the Dockerfile, is the frontend of the build, and tells what happens.
+//
+// It never starts or stops daemons, never opens a connection to anything but the daemon, and writes no file.
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"slipway/server/play"
+)
+
+// Daemon is the builder of a trust domain, in use by one build.
+type Daemon interface {
+	// Run runs the agent beside the daemon until it ends or ctx does, which kills it.
+	Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error
+	Usage() Usage
+	Release()
+}
+
+// Usage counts how often a builder ran into its bounds.
+type Usage struct {
+	OOMKills    int64 // processes killed for memory
+	PIDsRefused int64 // processes that could not be started
+}
+
+// Images reads what builds push.
+type Images interface {
+	Manifest(ctx context.Context, name, digest string) ([]byte, error)
+	Blob(ctx context.Context, name, digest string) (io.ReadCloser, error)
+}
+
+// Config is what a Builder works with. All of it is required.
+type Config struct {
+	Daemon   func(ctx context.Context, domain string) (Daemon, error)
+	Registry string                                                // host that builds push to, as the daemon reaches it
+	Push     func(job string) (password string, done func())       // lets a build push builds/<job> until done is called; the user is the job
+	Images   Images                                                // of that registry
+	Origin   func(ref, digest string) (origin, note string)        // who served an image, and what it is made from if it is a stand-in
+	Missing  func(ctx context.Context, ref string) string          // why an image can't be had and what there is instead; "" if nothing better is known
+	Requests func(domain string, since time.Time) []play.Requested // what the egress saw of a domain
+	Worker   string                                                // this node's name
+	Sandbox  string                                                // what runs the steps, e.g. "runc"
+	Log      *slog.Logger
+}
+
+// Builder builds. It is safe for concurrent use.
+type Builder struct {
+	Config
+	layers  layerCounts
+	version string
+
+	mu     sync.Mutex
+	active map[string]int // domain → builds that run
+	begun  map[string]int // domain → builds that ever began
+}
+
+// New returns a Builder.
+func New(c Config) *Builder {
+	return &Builder{Config: c, version: version(), active: map[string]int{}, begun: map[string]int{}}
+}
+
+// version is BuildKit's as this program and the daemon built from its go.mod have it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range info.Deps {
+		if m.Path == "github.com/moby/buildkit" {
+			return m.Version
+		}
+	}
+	return "unknown"
+}
+
+// Build builds, and calls emit for what happens but the end, which it returns. The error is not nil if there is no
+// honest end to tell: emit failed, the worker is stopping, or another worker has taken over.
+func (b *Builder) Build(ctx context.Context, job play.Build, emit func(play.Fact) error) (play.Finished, error) {
+	began := time.Now()
+	limit := job.Limits.Build
+	if err := emit(play.Started{
+		Attempt: job.Attempt, Worker: b.Worker, BuildKit: b.version, Frontend: b.version, Sandbox: b.Sandbox, Limit: play.Millis(limit),
+	}); err != nil {
+		return play.Finished{}, err
+	}
+	daemon, err := b.Daemon(ctx, job.Domain)
+	if ctx.Err() != nil {
+		if err == nil {
+			daemon.Release()
+		}
+		return interrupted(ctx, job, nil)
+	}
+	if err != nil {
+		return play.Finished{}, play.Errorf(play.Unavailable, "No builder could be started.").Because(err)
+	}
+	defer daemon.Release()
+	password, done := b.Push(job.Job)
+	defer done()
+	alone := b.enter(job.Domain)
+
+	var stdin bytes.Buffer
+	if err := gob.NewEncoder(&stdin).Encode(spec{Build: job, Registry: b.Registry, Password: password}); err != nil {
+		return play.Finished{}, fmt.Errorf("write the agent's task: %w", err)
+	}
+	before := daemon.Usage()
+	running, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := newRelay(job, began, emit, cancel)
+	r.origin, r.requests = b.Origin, func() []play.Requested { return b.Requests(job.Domain, began) }
+	var stderr tail
+	runErr := daemon.Run(running, &stdin, r, &stderr)
+	after := daemon.Usage()
+	short := Usage{OOMKills: after.OOMKills - before.OOMKills, PIDsRefused: after.PIDsRefused - before.PIDsRefused}
+	quiet := alone()
+
+	log := b.Log.With("build", job.Job, "domain", job.Domain)
+	switch {
+	case r.emitErr != nil:
+		return play.Finished{}, r.emitErr
+	case ctx.Err() != nil:
+		return interrupted(ctx, job, r)
+	case r.result == nil:
+		log.Error("the agent ended without a result", "err", errors.Join(runErr, r.err), "stderr", stderr.String(), "oom_kills", short.OOMKills)
+		return died(short), nil
+	}
+	if err := r.finish(quiet); err != nil {
+		return play.Finished{}, err
+	}
+	end := r.result.Finished
+	if r.result.Internal != "" {
+		log.Error("the build broke", "err", r.result.Internal, "stderr", stderr.String())
+	}
+	if ref := r.result.Missing; ref != "" {
+		if words := b.Missing(ctx, ref); words != "" {
+			end.Message, end.Hint = words, ""
+		}
+	}
+	if p := r.result.Image; end.Outcome == play.OK && p != nil {
+		exported, err := b.exported(ctx, job.Job, *p)
+		if ctx.Err() != nil {
+			return interrupted(ctx, job, r)
+		}
+		if err != nil {
+			log.Error("the pushed image can't be read", "err", err)
+			return play.Finished{Outcome: play.Broken, Message: "The image was built, but could not be read back from the registry. Trying again may help."}, nil
+		}
+		if err := emit(exported); err != nil {
+			return play.Finished{}, err
+		}
+	}
+	return bounded(end, short), nil
+}
+
+// enter notes that a build runs. The function it returns ends that, and reports whether no other build of the
+// domain ran at the same time.
+func (b *Builder) enter(domain string) (leave func() (alone bool)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.active[domain]++
+	b.begun[domain]++
+	was, first := b.begun[domain], b.active[domain] == 1
+	return func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		alone := first && b.begun[domain] == was
+		if b.active[domain]--; b.active[domain] == 0 {
+			delete(b.active, domain)
+			delete(b.begun, domain)
+		}
+		return alone
+	}
+}
+
+// interrupted is how a build ends whose context did.
+func interrupted(ctx context.Context, job play.Build, r *relay) (play.Finished, error) {
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(cause, play.ErrCancelled):
+		return play.Finished{Outcome: play.Cancelled, Message: "The build was cancelled."}, nil
+	case errors.Is(cause, play.ErrDeadline):
+		end := play.Finished{
+			Outcome: play.LimitHit,
+			Message: fmt.Sprintf("The build was stopped after %v, the longest that one may take.", job.Limits.Build),
+			Hint:    "Do less in it, or begin with an image that already has what takes long.",
+		}
+		if s := r.running(); s != nil {
+			end.Message = fmt.Sprintf("The build was stopped after %v, the longest that one may take, while it was at %s.", job.Limits.Build, clip(s.Text, 80))
+			end.Step, end.At = s.N, &play.Place{File: job.Request.File(), Range: s.Range}
+		}
+		return end, nil
+	}
+	return play.Finished{}, cause
+}
+
+// died is the end of a build whose agent or builder is gone.
+func died(u Usage) play.Finished {
+	if u.OOMKills > 0 {
+		return play.Finished{Outcome: play.LimitHit, Message: "The builder ran out of memory and the build with it.",
+			Hint: "Do less at once, or do it in smaller steps."}
+	}
+	return play.Finished{Outcome: play.Broken, Message: "The builder stopped in the middle of the build: a fault on our side. Trying again may help."}
+}
+
+// bounded says of a failed step which of the builder's bounds it ran into.
+func bounded(end play.Finished, u Usage) play.Finished {
+	if end.Outcome != play.Failed || end.ExitCode == nil {
+		return end
+	}
+	if u.OOMKills > 0 {
+		end.Outcome = play.LimitHit
+		end.Message += " The builder's memory had run out."
+		end.Hint = "Do less at once, or do it in smaller steps."
+	} else if u.PIDsRefused > 0 {
+		end.Outcome = play.LimitHit
+		end.Message += " It had as many processes as a builder may have."
+		end.Hint = "Start fewer processes at the same time, for example with make -j2."
+	}
+	return end
+}
+
+// tail keeps the last bytes that the agent wrote to its standard error.
+type tail struct{ b []byte }
+
+const tailMost = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if over := len(t.b) - tailMost; over > 0 {
+		t.b = append(t.b[:0], t.b[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.b) }

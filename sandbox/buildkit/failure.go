@@ -1,0 +1,171 @@
+package buildkit
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	gatewayapi "github.com/moby/buildkit/frontend/gateway/pb"
+	solvererr "github.com/moby/buildkit/solver/errdefs"
+	digest "github.com/opencontainers/go-digest"
+
+	"slipway/server/play"
+)
+
+// failed says in plain words how a build ended that didn't work out.
+func (w *work) failed(err error) result {
+	if w.end != nil {
+		return result{Finished: *w.end}
+	}
+	end := play.Finished{Outcome: play.Failed}
+	var vertex *solvererr.VertexError
+	if errors.As(err, &vertex) {
+		end.Vertex = vertex.Digest
+	}
+	step := w.failedStep(err, end.Vertex)
+	if step != nil {
+		end.Step, end.At = step.N, w.files.place(step.Range)
+	}
+	if image := w.images.missing(); image != "" && w.join == nil {
+		end.Message = fmt.Sprintf("The image %s can't be had: %s.", image, reason(err))
+		end.Hint = "Check the name and the tag."
+		return result{Finished: end, Missing: image}
+	}
+
+	var exit *gatewayapi.ExitError
+	switch {
+	case errors.As(err, &exit):
+		code := int(exit.ExitCode)
+		end.ExitCode = &code
+		end.Message, end.Hint = exitWords(code, step)
+	case w.notFound(&end, err, step):
+	case strings.Contains(err.Error(), "no space left on device"): // the daemon sends the text only
+		end.Outcome = play.LimitHit
+		end.Message = "The builder's disk is full: the build wrote more than a builder may hold."
+		end.Hint = "Write less in the steps, and delete what only one step needs in the same RUN."
+	case step == nil && end.Vertex == "" && w.join != nil:
+		return broken(err)
+	default:
+		end.Message = sentence(reason(err))
+	}
+	return result{Finished: end}
+}
+
+// failedStep is the step that an error is about: by its vertex, or by the place in the Dockerfile that it names.
+func (w *work) failedStep(err error, vertex string) *play.Step {
+	if w.join != nil && vertex != "" {
+		if s := w.join.step(digest.Digest(vertex)); s != nil {
+			return s
+		}
+	}
+	line := 0
+	var at *parser.LocationError
+	if errors.As(err, &at) && len(at.Locations) > 0 && len(at.Locations[0]) > 0 {
+		line = at.Locations[0][0].Start.Line
+	}
+	for _, src := range solvererr.Sources(err) {
+		if line == 0 && len(src.Ranges) > 0 && src.Ranges[0].Start != nil {
+			line = int(src.Ranges[0].Start.Line)
+		}
+	}
+	if n := stepAt(w.plan.Steps, line); n > 0 {
+		return &w.plan.Steps[n-1]
+	}
+	return nil
+}
+
+// notFound explains a COPY or ADD whose source is not in the build context.
+func (w *work) notFound(end *play.Finished, err error, step *play.Step) bool {
+	if w.join == nil || step == nil || step.Instruction != "COPY" && step.Instruction != "ADD" {
+		return false
+	}
+	for _, d := range w.join.order {
+		if !slices.Contains(w.join.steps[d], step.N) {
+			continue
+		}
+		for _, src := range w.join.sources(w.join.ops[d]) {
+			there, ignored := w.files.has(src)
+			name := strings.TrimPrefix(src, "/")
+			switch {
+			case there || strings.ContainsAny(name, "*?["):
+				continue
+			case ignored:
+				end.Message = fmt.Sprintf("%s finds no %s in the build context, because %s leaves it out.", step.Instruction, name, w.files.ignore)
+				end.Hint = fmt.Sprintf("Change %s so that it keeps %s, for example with a last line !%s.", w.files.ignore, name, name)
+			default:
+				end.Message = fmt.Sprintf("%s finds no %s in the build context.", step.Instruction, name)
+				end.Hint = fmt.Sprintf("Add the file %s, or correct its name.", name)
+				if near := w.files.nearest(name); near != "" {
+					end.Hint = fmt.Sprintf("There is %s: is it meant?", near)
+				}
+			}
+			return true
+		}
+	}
+	if errdefs.IsNotFound(err) {
+		end.Message = fmt.Sprintf("%s finds no such file: %s.", step.Instruction, reason(err))
+		return true
+	}
+	return false
+}
+
+// exitWords is a step's exit code in plain words, and a likely next move.
+func exitWords(code int, step *play.Step) (msg, hint string) {
+	what := "A step"
+	if step != nil {
+		what = clip(step.Text, 80)
+	}
+	switch code {
+	case 126:
+		return fmt.Sprintf("%s ended with exit code 126: the command is there but can't be executed.", what),
+			"Give the file its executable bit (chmod +x, or COPY --chmod=755), and check its first line and its platform."
+	case 127:
+		return fmt.Sprintf("%s ended with exit code 127: command not found.", what),
+			"The end of the step's output names the command. Install what holds it before this step, or correct its name or PATH."
+	case 137:
+		return fmt.Sprintf("%s was killed (exit code 137, signal 9).", what),
+			"Most often memory was short: do less at once, or do it in smaller steps."
+	case 139:
+		return fmt.Sprintf("%s crashed (exit code 139, segmentation fault).", what),
+			"A program of another platform or a broken native library does that; check where the binary comes from."
+	case 143:
+		return fmt.Sprintf("%s was asked to end (exit code 143, signal 15).", what), ""
+	}
+	if code > 128 && code < 160 {
+		return fmt.Sprintf("%s was ended by signal %d (exit code %d).", what, code-128, code), ""
+	}
+	return fmt.Sprintf("%s ended with exit code %d.", what, code), "The end of the step's output says why."
+}
+
+// reason is an error's text without the layers that only say where in BuildKit it passed.
+func reason(err error) string {
+	s, _, _ := strings.Cut(err.Error(), "\n")
+	for {
+		before := s
+		for _, layer := range []string{
+			"failed to solve: ", "failed to run Build function: ", "failed to compute cache key: ", "rpc error: ",
+			"failed to resolve source metadata for ", "failed to calculate checksum of ref ", "failed to push ",
+		} {
+			s = strings.TrimPrefix(s, layer)
+		}
+		if rest, ok := strings.CutPrefix(s, "code = "); ok {
+			if _, desc, ok := strings.Cut(rest, " desc = "); ok {
+				s = desc
+			}
+		}
+		if s == before {
+			return strings.TrimRight(clip(s, 1000), ".")
+		}
+	}
+}
+
+// sentence begins with a capital letter and ends with a full stop.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
+}

@@ -1,0 +1,188 @@
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/containerd/platforms"
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/client/llb/sourceresolver"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerui"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/solver/pb"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	digest "github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"slipway/server/play"
+)
+
+// work is one build inside its gateway session.
+type work struct {
+	build play.Build
+	files *files
+	plan  *play.Planned
+	emit  func(play.Fact)
+
+	join     *join // once there is a definition
+	image    *dockerspec.DockerOCIImage
+	platform string
+	end      *play.Finished // set where we refuse to go on
+	images   *resolver
+}
+
+// errRefused ends a session because of work.end.
+var errRefused = fmt.Errorf("refused")
+
+// run is the frontend. The Dockerfile and the ignore file are at hand, so they are not sent to the daemon and read
+// back, as BuildKit's own frontend must; nothing that a person chose goes into frontend attributes.
+func (w *work) run(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
+	opts := c.BuildOpts()
+	var have []ocispecs.Platform
+	if len(opts.Workers) > 0 {
+		have = opts.Workers[0].Platforms
+	}
+	if len(have) == 0 {
+		return nil, fmt.Errorf("the daemon has no worker")
+	}
+	target, text := w.target()
+	convert := dockerfile2llb.ConvertOpt{
+		Config: dockerui.Config{
+			BuildArgs:        maps.Clone(w.build.Request.BuildArgs),
+			CacheIDNamespace: w.build.Domain,
+			Target:           target,
+			BuildPlatforms:   have[:1],
+		},
+		SourceMap: llb.NewSourceMap(nil, w.files.path, "Dockerfile", w.files.dockerfile),
+		LLBCaps:   &opts.LLBCaps,
+		Warn:      func(_, _, _, _ string, _ []parser.Range) {}, // so that "# check=error=true" counts
+	}
+	if w.build.Request.Network == play.NetworkOff {
+		convert.NetworkMode = pb.NetMode_NONE
+	}
+	w.platform = platforms.Format(platforms.Normalize(have[0]))
+	if want := w.build.Request.Platform; want != "" {
+		p, err := platforms.Parse(want)
+		if err != nil || !runs(p, have) {
+			w.end = &play.Finished{Outcome: play.Failed,
+				Message: fmt.Sprintf("The platform %s can't be built here: the builders run %s.", want, names(have)),
+				Hint:    "Leave the platform out to build for " + w.platform + "."}
+			return nil, errRefused
+		}
+		convert.TargetPlatform = &p
+		w.platform = platforms.Format(platforms.Normalize(p))
+	}
+	w.images = &resolver{daemon: c}
+	convert.MetaResolver = w.images
+
+	made, err := dockerfile2llb.Dockerfile2LLB(ctx, text, convert)
+	if err != nil {
+		return nil, err
+	}
+	def, err := made.State.Marshal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if w.join, err = newJoin(def, w.plan); err != nil {
+		return nil, err
+	}
+	w.image = made.Image
+	if w.end = refuse(w.join, w.files, w.build.Request.Network, have); w.end != nil {
+		return nil, errRefused
+	}
+	w.emit(w.join.planned())
+	if w.build.Request.NoCache {
+		noCache(def, w.join.ops)
+	}
+
+	solved, err := c.Solve(ctx, gateway.SolveRequest{Definition: def.ToPB()})
+	if err != nil {
+		return nil, err
+	}
+	ref, err := solved.SingleRef()
+	if err != nil {
+		return nil, err
+	}
+	config, err := json.Marshal(made.Image)
+	if err != nil {
+		return nil, err
+	}
+	res := gateway.NewResult()
+	res.SetRef(ref)
+	res.AddMeta(exptypes.ExporterImageConfigKey, config)
+	return res, nil
+}
+
+// target is the name of the stage to build, and the text to build it from. The frontend finds stages by name only,
+// and the last: a stage without a name is made the last.
+func (w *work) target() (name string, text []byte) {
+	stages := w.plan.Stages
+	if w.build.Request.Target == "" || w.plan.Target == len(stages)-1 {
+		return "", w.files.dockerfile
+	}
+	if name := stages[w.plan.Target].Name; name != "" {
+		return name, w.files.dockerfile
+	}
+	lines := bytes.SplitAfter(w.files.dockerfile, []byte("\n"))
+	return "", bytes.Join(lines[:stages[w.plan.Target+1].Range.Start.Line-1], nil)
+}
+
+// resolver asks the daemon for images, and remembers the first that it could not have.
+type resolver struct {
+	daemon sourceresolver.ImageMetaResolver
+	mu     sync.Mutex
+	failed string
+}
+
+func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	to, d, config, err := r.daemon.ResolveImageConfig(ctx, ref, opt)
+	if err != nil && ctx.Err() == nil {
+		r.mu.Lock()
+		if r.failed == "" {
+			r.failed = ref
+		}
+		r.mu.Unlock()
+	}
+	return to, d, config, err
+}
+
+// missing is the image that could not be had, as people write it, or "".
+func (r *resolver) missing() string {
+	if r == nil {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return pinned(r.failed).Ref
+}
+
+// imageConfig is what of an image's configuration says how its containers start.
+func imageConfig(img *dockerspec.DockerOCIImage) play.ImageConfig {
+	c := img.Config
+	out := play.ImageConfig{
+		User: c.User, WorkingDir: c.WorkingDir, Env: c.Env, Entrypoint: c.Entrypoint, Cmd: c.Cmd,
+		Exposed: slices.Sorted(maps.Keys(c.ExposedPorts)), Volumes: slices.Sorted(maps.Keys(c.Volumes)),
+		Labels: c.Labels, StopSignal: c.StopSignal, Shell: c.Shell,
+	}
+	if c.Healthcheck != nil && !slices.Equal(c.Healthcheck.Test, []string{"NONE"}) {
+		out.Healthcheck = c.Healthcheck.Test
+	}
+	return out
+}
+
+// clip keeps a text short, whole code points only.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
