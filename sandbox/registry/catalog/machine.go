@@ -1,0 +1,93 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// An Archive is a Debian archive as this machine uses it: where it is, and apt's settings that are needed to use it.
+type Archive struct {
+	Main     string   // URL of the archive
+	Security string   // URL of its security updates; "" if the machine has none
+	Apt      []string // lines of apt.conf
+}
+
+// MachineArchive reads from this machine's apt where its packages come from.
+func MachineArchive(ctx context.Context) (Archive, error) {
+	out, err := command(ctx, "apt-get", "update", "--print-uris") // changes nothing, asks nobody
+	if err != nil {
+		return Archive{}, fmt.Errorf("ask apt for its package sources: %w", err)
+	}
+	var a Archive
+	for line := range strings.Lines(out) {
+		uri, _, _ := strings.Cut(strings.TrimPrefix(line, "'"), "'")
+		base, ok := strings.CutSuffix(uri, "/InRelease")
+		base, suite, found := strings.Cut(base, "/dists/")
+		switch {
+		case !ok || !found || !strings.HasPrefix(uri, "http"):
+		case strings.HasSuffix(suite, "-security"):
+			a.Security = base
+		case a.Main == "" && strings.HasSuffix(base, "/debian"):
+			a.Main = base
+		}
+	}
+	if a.Main == "" {
+		return Archive{}, fmt.Errorf("apt on this machine has no Debian archive among its sources; name one")
+	}
+	config, err := command(ctx, "apt-config", "dump", "--format", "%F %v%n", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
+	if err != nil {
+		return Archive{}, fmt.Errorf("ask apt for its settings: %w", err)
+	}
+	for line := range strings.Lines(config) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && value != "" {
+			a.Apt = append(a.Apt, fmt.Sprintf("%s %q;", key, value))
+		}
+	}
+	return a, nil
+}
+
+// debs are the sources of a suite as lines of sources.list.
+func (a Archive) debs(suite string) []string {
+	lines := []string{"deb " + a.Main + " " + suite + " main"}
+	if suite == "forky" { // testing: no updates beside it
+		return lines
+	}
+	lines = append(lines, "deb "+a.Main+" "+suite+"-updates main")
+	if a.Security != "" {
+		lines = append(lines, "deb "+a.Security+" "+suite+"-security main")
+	}
+	return lines
+}
+
+// sources is the file debian.sources for an image of a suite.
+func (a Archive) sources(suite string) string {
+	const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+	suites := suite
+	if suite != "forky" {
+		suites += " " + suite + "-updates"
+	}
+	s := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n", a.Main, suites, keyring)
+	if suite != "forky" && a.Security != "" {
+		s += fmt.Sprintf("\nTypes: deb\nURIs: %s\nSuites: %s-security\nComponents: main\nSigned-By: %s\n", a.Security, suite, keyring)
+	}
+	return s
+}
+
+// command runs a program and gives its output; an error holds the end of what it said.
+func command(ctx context.Context, program string, args ...string) (string, error) {
+	var out, said bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w: %s", program, err, lastLines(said.String(), 5))
+	}
+	return out.String(), nil
+}
+
+func lastLines(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
