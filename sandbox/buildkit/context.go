@@ -2,18 +2,14 @@ package buildkit
 
 import (
 	"bytes"
-	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"time"
 
-	"github.com/moby/buildkit/util/staticfs"
 	"github.com/moby/buildkit/util/suggest"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/tonistiigi/fsutil"
-	"github.com/tonistiigi/fsutil/types"
 
 	"slipway/server/play"
 )
@@ -62,14 +58,7 @@ func newFiles(r play.Revision, name string, modified time.Time) (*files, error) 
 	}
 	f.matcher = m
 
-	tree := staticfs.NewFS()
-	for _, file := range r.Files {
-		for dir := path.Dir(file.Path); dir != "."; dir = path.Dir(dir) {
-			tree.Add(dir, &types.Stat{Mode: uint32(os.ModeDir | 0o755), ModTime: modified.UnixNano()}, nil)
-		}
-		tree.Add(file.Path, &types.Stat{Mode: uint32(file.Mode & fs.ModePerm), ModTime: modified.UnixNano()}, file.Content)
-	}
-	f.context, err = fsutil.NewFilterFS(tree, &fsutil.FilterOpt{ExcludePatterns: patterns})
+	f.context, err = fsutil.NewFilterFS(newTree(r, modified), &fsutil.FilterOpt{ExcludePatterns: patterns})
 	return f, err
 }
 

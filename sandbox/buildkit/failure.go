@@ -3,6 +3,7 @@ package buildkit
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +20,9 @@ import (
 func (w *work) failed(err error) result {
 	if w.end != nil {
 		return result{Finished: *w.end}
+	}
+	if w.err != nil {
+		err = w.err
 	}
 	end := play.Finished{Outcome: play.Failed}
 	var vertex *solvererr.VertexError
@@ -140,6 +144,9 @@ func exitWords(code int, step *play.Step) (msg, hint string) {
 	return fmt.Sprintf("%s ended with exit code %d.", what, code), "The end of the step's output says why."
 }
 
+// parseError is how the parser begins its errors; the place is told apart.
+var parseError = regexp.MustCompile(`^dockerfile parse error on line \d+: `)
+
 // reason is an error's text without the layers that only say where in BuildKit it passed.
 func reason(err error) string {
 	s, _, _ := strings.Cut(err.Error(), "\n")
@@ -151,6 +158,7 @@ func reason(err error) string {
 		} {
 			s = strings.TrimPrefix(s, layer)
 		}
+		s = parseError.ReplaceAllString(s, "")
 		if rest, ok := strings.CutPrefix(s, "code = "); ok {
 			if _, desc, ok := strings.Cut(rest, " desc = "); ok {
 				s = desc

@@ -97,10 +97,11 @@ func runs(want ocispecs.Platform, have []ocispecs.Platform) bool {
 	return slices.ContainsFunc(have, func(p ocispecs.Platform) bool { return platforms.Only(p).Match(want) })
 }
 
+// names lists platforms without the variants, of which one is as good as another here.
 func names(have []ocispecs.Platform) string {
 	var all []string
 	for _, p := range have {
-		if name := platforms.Format(p); !slices.Contains(all, name) {
+		if name := p.OS + "/" + p.Architecture; !slices.Contains(all, name) {
 			all = append(all, name)
 		}
 	}

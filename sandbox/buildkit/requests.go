@@ -29,7 +29,7 @@ type requests struct {
 	more int64  // requests beyond those kept
 }
 
-var requestLine = regexp.MustCompile(`^- ([A-Z]{1,16}) (\S{1,4096})(?: -> (\d{3}))?\n$`)
+var requestLine = regexp.MustCompile(`^- ([A-Z]{1,16}) (\S+)(?: -> (\d{3}))?\n$`)
 
 // take keeps one write if it belongs to a list, and returns what is ordinary output.
 func (r *requests) take(data []byte) []byte {

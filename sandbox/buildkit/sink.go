@@ -27,7 +27,7 @@ type sink struct {
 	outputs  map[string]int // vertex → its last Output
 	progress map[transfer]*report
 	wake     chan struct{} // holds one
-	closed   bool
+	done     chan struct{} // closed by close
 }
 
 type transfer struct{ vertex, id string }
@@ -42,7 +42,7 @@ type report struct {
 func newSink() *sink {
 	return &sink{
 		vertices: map[string]int{}, outputs: map[string]int{},
-		progress: map[transfer]*report{}, wake: make(chan struct{}, 1),
+		progress: map[transfer]*report{}, wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 }
 
@@ -96,16 +96,11 @@ func (s *sink) signal() {
 	}
 }
 
-// close lets run write what is left and return.
-func (s *sink) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.signal()
-}
+// close lets run write what is left and return. Nothing is added after it.
+func (s *sink) close() { close(s.done) }
 
-// take empties the sink of what is due: with all, transfers that were reported a moment ago too.
-func (s *sink) take(now time.Time) (facts []play.Fact, later, closed bool) {
+// take empties the sink of what is due, with all of everything. It reports whether a transfer waits for its turn.
+func (s *sink) take(now time.Time, all bool) (facts []play.Fact, later bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.pending {
@@ -119,21 +114,26 @@ func (s *sink) take(now time.Time) (facts []play.Fact, later, closed bool) {
 	for _, r := range s.progress {
 		switch {
 		case !r.fresh:
-		case s.closed || r.Completed || now.Sub(r.written) >= pace:
+		case all || r.Completed || now.Sub(r.written) >= pace:
 			r.fresh, r.written = false, now
 			facts = append(facts, r.Progress)
 		default:
 			later = true
 		}
 	}
-	return facts, later, s.closed
+	return facts, later
 }
 
 // run writes one JSON line for each fact until the sink is closed and empty, or writing fails.
 func (s *sink) run(w io.Writer) error {
 	var buf []byte
-	for range s.wake {
-		facts, later, closed := s.take(time.Now())
+	for closed := false; !closed; {
+		select {
+		case <-s.wake:
+		case <-s.done:
+			closed = true
+		}
+		facts, later := s.take(time.Now(), closed)
 		buf = buf[:0]
 		for _, f := range facts {
 			line, err := json.Marshal(play.Event{Fact: f})
@@ -147,14 +147,12 @@ func (s *sink) run(w io.Writer) error {
 				return err
 			}
 		}
-		if closed {
-			return nil
+		select {
+		case <-time.After(batch):
+		case <-s.done:
 		}
-		time.Sleep(batch)
 		if later {
-			s.mu.Lock()
 			s.signal()
-			s.mu.Unlock()
 		}
 	}
 	return nil

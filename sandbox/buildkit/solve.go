@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,22 +38,29 @@ type work struct {
 	image    *dockerspec.DockerOCIImage
 	platform string
 	end      *play.Finished // set where we refuse to go on
+	err      error          // of the frontend; on its way through the daemon it loses its type
 	images   *resolver
 }
 
 // errRefused ends a session because of work.end.
-var errRefused = fmt.Errorf("refused")
+var errRefused = errors.New("refused")
 
-// run is the frontend. The Dockerfile and the ignore file are at hand, so they are not sent to the daemon and read
-// back, as BuildKit's own frontend must; nothing that a person chose goes into frontend attributes.
 func (w *work) run(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
+	res, err := w.frontend(ctx, c)
+	w.err = err
+	return res, err
+}
+
+// frontend makes the definition and hands it to the solver. The Dockerfile and the ignore file are at hand, so they are not sent to the daemon and read
+// back, as BuildKit's own frontend must; nothing that a person chose goes into frontend attributes.
+func (w *work) frontend(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 	opts := c.BuildOpts()
 	var have []ocispecs.Platform
 	if len(opts.Workers) > 0 {
 		have = opts.Workers[0].Platforms
 	}
 	if len(have) == 0 {
-		return nil, fmt.Errorf("the daemon has no worker")
+		return nil, errors.New("the daemon has no worker")
 	}
 	target, text := w.target()
 	convert := dockerfile2llb.ConvertOpt{
@@ -81,7 +89,7 @@ func (w *work) run(ctx context.Context, c gateway.Client) (*gateway.Result, erro
 		convert.TargetPlatform = &p
 		w.platform = platforms.Format(platforms.Normalize(p))
 	}
-	w.images = &resolver{daemon: c}
+	w.images = &resolver{daemon: c, known: map[string]func() (resolved, error){}}
 	convert.MetaResolver = w.images
 
 	made, err := dockerfile2llb.Dockerfile2LLB(ctx, text, convert)
@@ -136,23 +144,45 @@ func (w *work) target() (name string, text []byte) {
 	return "", bytes.Join(lines[:stages[w.plan.Target+1].Range.Start.Line-1], nil)
 }
 
-// resolver asks the daemon for images, and remembers the first that it could not have.
+// resolver asks the daemon for images, once for each, and remembers the first that it could not have.
 type resolver struct {
 	daemon sourceresolver.ImageMetaResolver
 	mu     sync.Mutex
+	known  map[string]func() (resolved, error)
 	failed string
 }
 
+// resolved is an image's reference, digest and configuration.
+type resolved struct {
+	ref    string
+	digest digest.Digest
+	config []byte
+}
+
 func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
-	to, d, config, err := r.daemon.ResolveImageConfig(ctx, ref, opt)
+	key := ref
+	if opt.ImageOpt != nil && opt.ImageOpt.Platform != nil {
+		key += " " + platforms.FormatAll(*opt.ImageOpt.Platform)
+	}
+	r.mu.Lock()
+	ask, ok := r.known[key]
+	if !ok {
+		ask = sync.OnceValues(func() (got resolved, err error) {
+			got.ref, got.digest, got.config, err = r.daemon.ResolveImageConfig(ctx, ref, opt)
+			return got, err
+		})
+		r.known[key] = ask
+	}
+	r.mu.Unlock()
+	got, err := ask()
 	if err != nil && ctx.Err() == nil {
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		if r.failed == "" {
 			r.failed = ref
 		}
-		r.mu.Unlock()
 	}
-	return to, d, config, err
+	return got.ref, got.digest, got.config, err
 }
 
 // missing is the image that could not be had, as people write it, or "".
