@@ -282,12 +282,21 @@ func (j *Job) Lines(after, limit int) []Line {
 }
 
 // StepLines are the last lines of a step's output, at most limit of them, or all if limit is 0. Step 0 is what
-// belongs to no step.
+// belongs to no step. A vertex that two steps share is in both.
 func (j *Job) StepLines(n, limit int) []Line {
 	var out []*line
-	for _, v := range j.vertices {
-		if v.step == n {
-			out = append(out, v.lines...)
+	if n == 0 {
+		for _, v := range j.vertices {
+			if v.step == 0 {
+				out = append(out, v.lines...)
+			}
+		}
+	}
+	for _, s := range j.plan.Steps {
+		if s.N == n {
+			for _, d := range s.Vertices {
+				out = append(out, j.byDigest[d].lines...)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b *line) int { return a.n - b.n })

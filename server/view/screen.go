@@ -60,13 +60,14 @@ func (s *screen) row() *row {
 	if s.y == len(s.rows) {
 		r := &row{links: s.links}
 		s.begin(r)
-		s.rows = append(s.rows, r)
-		if len(s.rows) > window {
+		if len(s.rows) == window {
 			s.rows[0].line.seal()
+			r.cells = s.rows[0].cells[:0]
 			s.rows = append(s.rows[:0], s.rows[1:]...)
 			s.y--
 			s.bottom--
 		}
+		s.rows = append(s.rows, r)
 	}
 	r := s.rows[s.y]
 	s.touch(r)

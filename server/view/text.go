@@ -15,14 +15,15 @@ import (
 // Text writes a job as plain text, free of terminal codes: for curl and for terminals. It may be given a job
 // again and again as it goes on and writes what is new; given a finished job once, it writes step by step.
 type Text struct {
-	w       io.Writer
-	seq     int64
-	attempt int
-	ahead   int
-	done    map[int]bool // steps whose end is written
-	lines   int          // lines up to this one are written, but for those in open
-	open    []int        // lines that had no end yet
-	last    string       // heading that stands above
+	w        io.Writer
+	seq      int64
+	attempt  int
+	ahead    int
+	findings int          // written
+	done     map[int]bool // steps whose end is written
+	lines    int          // lines up to this one are written, but for those in open
+	open     []int        // lines that had no end yet
+	last     string       // heading that stands above
 }
 
 // NewText gives a Text that writes to w.
@@ -36,13 +37,21 @@ func (t *Text) Write(j *Job) error {
 	now := j.Timeline()
 	if now.State == play.JobQueued && now.Ahead != t.ahead {
 		t.ahead = now.Ahead
-		fmt.Fprintf(&b, "Queued: %s ahead.\n", counted(now.Ahead, "build is", "builds are"))
+		if now.Ahead == 0 {
+			b.WriteString("Queued: next in line.\n")
+		} else {
+			fmt.Fprintf(&b, "Queued: %s ahead.\n", counted(now.Ahead, "build is", "builds are"))
+		}
 	}
 	if s := now.Started; s != nil && s.Attempt != t.attempt {
 		t.attempt = s.Attempt
 		clear(t.done)
 		fmt.Fprintf(&b, "Started with BuildKit %s, Dockerfile frontend %s, steps in %s.\n", s.BuildKit, s.Frontend, s.Sandbox)
 	}
+	for _, d := range now.Findings[t.findings:] {
+		fmt.Fprintf(&b, "%s: %s: %s (%s)\n", play.Place{File: d.File, Range: d.Range}, d.Severity, d.Message, d.Rule)
+	}
+	t.findings = len(now.Findings)
 	byStep := t.fresh(j)
 	t.vertexLines(&b, "#0 the build itself\n", byStep[0])
 	held := make(map[int]bool) // stages with a step that is not over
@@ -110,9 +119,6 @@ func outcome(s Step) string {
 	if s.Status == Ran || s.Status == Failing {
 		out += " in " + Took(s.Busy)
 	}
-	if s.Layer != nil {
-		out += fmt.Sprintf(", added %s, %s", counted(s.Layer.Files, "file", "files"), humanize.Bytes(uint64(max(0, s.Layer.Unpacked))))
-	}
 	if s.Reason != "" {
 		out += ": " + s.Reason
 	}
@@ -128,6 +134,11 @@ func outcome(s Step) string {
 func ending(t *Timeline, f *play.Finished) string {
 	var b bytes.Buffer
 	b.WriteByte('\n')
+	for _, s := range t.Steps {
+		if l := s.Layer; l != nil {
+			fmt.Fprintf(&b, "#%d added %s, %s\n", s.N, counted(l.Files, "file", "files"), humanize.Bytes(uint64(max(0, l.Unpacked))))
+		}
+	}
 	for _, left := range t.Truncated {
 		fmt.Fprintln(&b, left.What)
 	}
@@ -147,9 +158,12 @@ func ending(t *Timeline, f *play.Finished) string {
 	return b.String()
 }
 
-// Took is a length of time in words: "0.1 s", "12.3 s", "2 min 5 s".
+// Took is a length of time in words: "45 ms", "12.3 s", "2 min 5 s".
 func Took(m play.Millis) string {
 	d := time.Duration(max(0, m))
+	if d < 95*time.Millisecond {
+		return fmt.Sprintf("%d ms", d.Round(time.Millisecond).Milliseconds())
+	}
 	if s := d.Round(100 * time.Millisecond); s < time.Minute {
 		return fmt.Sprintf("%.1f s", s.Seconds())
 	}
