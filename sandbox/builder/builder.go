@@ -3,6 +3,7 @@ package builder
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -147,7 +148,7 @@ func (p *Pool) begin(ctx context.Context, domain string, slot int, image *os.Fil
 // launch starts the child and hands it its setup. After an error release gives
 // back what was made so far.
 func (b *Builder) launch(ctx context.Context, p *Pool) (err error) {
-	name := fmt.Sprintf("slipway-%d-%d", os.Getpid(), b.slot)
+	name := fmt.Sprintf("slipway-%d-%s", os.Getpid(), rand.Text()[:8])
 	if b.group, err = p.hierarchy.newCgroup(name, p.config.Limits); err != nil {
 		return err
 	}

@@ -1,238 +1,466 @@
 package builder_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"log"
-	"log/slog"
-	"net"
-	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/moby/buildkit/client/llb"
 
 	"slipway/sandbox/builder"
 )
 
-const mirror = "registry.slipway.internal"
+// patience bounds what a test waits for; nothing is expected to take so long.
+const patience = 20 * time.Second
 
-// builtBuildkitd is the path of buildkitd at the version that go.mod names; the
-// go command builds it once and keeps it.
-var builtBuildkitd = sync.OnceValues(func() (string, error) {
-	out, err := exec.Command("go", "tool", "-n", "buildkitd").Output()
+func TestStep(t *testing.T) {
+	c := config(t, t.TempDir())
+	e := newEgress(t)
+	c.Egress = e.serve
+	b := get(t, open(t, c), "a")
+	out, errs, err := build(t, b, shell(`
+		echo uid=$(id -u)
+		echo web=$(wget -q -O- http://example.test/)
+		echo denied=$(wget -q -O- http://denied.test/ 2>&1)
+		echo processes=$(ulimit -u)
+		echo oom=$(cat /proc/self/oom_score_adj)
+		echo caps=$(grep CapBnd /proc/self/status)
+		echo traces=$(env | grep -c -e OTEL -e TRACE; ls /dev | grep -c otel)
+		echo links=$(ls /sys/class/net)
+		echo host=$(hostname)
+		grep -c . /proc/kallsyms || echo masked`))
 	if err != nil {
-		return "", fmt.Errorf("build buildkitd: %w", err)
+		t.Fatalf("%v: %s", err, errs)
 	}
-	return strings.TrimSpace(string(out)), nil
-})
-
-// config is a pool's configuration for tests, in a new folder.
-func config(t *testing.T, dir string) builder.Config {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	buildkitd, err := builtBuildkitd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	runc, err := exec.LookPath("runc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return builder.Config{
-		Dir: dir, Self: []string{self}, Buildkitd: buildkitd, Runc: runc, CNI: "/usr/lib/cni",
-		UIDBase: 100000, Disk: 8 << 30,
-		Limits: builder.Limits{Memory: 1 << 30, PIDs: 512, CPUs: 2, Disk: 1 << 30, Steps: 2},
-		Mirror: mirror, Mirrored: []string{"docker.io"},
-		Egress: newEgress(t).serve,
-		Log:    slog.New(slog.NewTextHandler(t.Output(), nil)),
-	}
-}
-
-// An egress for tests: it answers for the mirror and for example.test, and
-// refuses the rest.
-type egress struct {
-	mirror http.Handler
-	mu     sync.Mutex
-	seen   []string // domain and URL of each request
-}
-
-func newEgress(t *testing.T) *egress {
-	t.Helper()
-	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	image, err := busybox()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref, err := name.ParseReference(strings.TrimPrefix(server.URL, "http://")+"/library/busybox:latest", name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, image); err != nil {
-		t.Fatal(err)
-	}
-	return &egress{mirror: handler}
-}
-
-func (e *egress) serve(ctx context.Context, domain string, l net.Listener) error {
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e.mu.Lock()
-		e.seen = append(e.seen, domain+" "+r.Method+" "+r.URL.String())
-		e.mu.Unlock()
-		switch r.URL.Host {
-		case mirror:
-			e.mirror.ServeHTTP(w, r)
-		case "example.test":
-			fmt.Fprintln(w, "hello from outside")
-		default:
-			http.Error(w, "denied: "+r.URL.Host, http.StatusForbidden)
+	for _, want := range []string{
+		"uid=0\n", "web=hello from outside\n", "403 Forbidden", "processes=384\n", "oom=1000\n",
+		"caps=CapBnd: 00000000800405fb\n", // Docker's default without MKNOD, NET_RAW, AUDIT_WRITE
+		"traces=0 0\n", "links=eth0 lo\n", "host=buildkitsandbox\n", "\nmasked\n",
+		"- GET http://example.test/ -> 200",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
 		}
-	})}
-	defer context.AfterFunc(ctx, func() { s.Close() })()
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
 	}
-	return nil
+	if !slices.Contains(e.requests(), "a GET http://example.test/") {
+		t.Errorf("the egress saw only %q", e.requests())
+	}
 }
 
-// busybox is an image made of Debian's static busybox.
-func busybox() (v1.Image, error) {
-	program, err := os.ReadFile("/bin/busybox")
-	if err != nil {
-		return nil, fmt.Errorf("these tests need the package busybox-static: %w", err)
+// The daemon itself has no way to the machine's loopback.
+func TestDaemonCannotReachTheMachine(t *testing.T) {
+	machine := httptest.NewServer(nil)
+	defer machine.Close()
+	b := get(t, open(t, config(t, t.TempDir())), "a")
+	_, errs, err := build(t, b, llb.HTTP(machine.URL+"/secret"))
+	if err == nil || !strings.Contains(errs, "connection refused") {
+		t.Errorf("ADD %s: %v: %s", machine.URL, err, errs)
 	}
-	var layer bytes.Buffer
-	w := tar.NewWriter(&layer)
-	for _, dir := range []string{"bin/", "etc/", "tmp/"} {
-		w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755})
+	_, errs, err = build(t, b, llb.HTTP("http://10.0.0.1/secret"))
+	if err == nil || !strings.Contains(errs, "403") {
+		t.Errorf("ADD of a private address: %v: %s", err, errs)
 	}
-	w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755, Size: int64(len(program))})
-	w.Write(program)
-	for _, applet := range []string{"sh", "cat", "echo", "env", "id", "ls", "sleep", "wget", "dd", "mkdir", "grep", "ulimit", "yes", "head", "hostname", "mount", "ps"} {
-		w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + applet, Linkname: "busybox"})
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layer.Bytes())), nil })
-	if err != nil {
-		return nil, err
-	}
-	image, err := mutate.AppendLayers(empty.Image, l)
-	if err != nil {
-		return nil, err
-	}
-	conf, err := image.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	conf = conf.DeepCopy()
-	conf.OS, conf.Architecture = "linux", "amd64"
-	conf.Config.Env = []string{"PATH=/bin"}
-	return mutate.ConfigFile(image, conf)
 }
 
-// open opens a pool and closes it with the test.
-func open(t *testing.T, c builder.Config) *builder.Pool {
-	t.Helper()
+func TestOutsideItIsNobody(t *testing.T) {
+	c := config(t, t.TempDir())
+	p := open(t, c)
+	a, b := get(t, p, "a"), get(t, p, "b")
+	seen := map[uint32]bool{}
+	for _, b := range []*builder.Builder{a, b} {
+		hang(t, b)
+		out, _, err := run(t, b, nil, "list", "/", "/opt/builder/bin", "/root")
+		if err == nil {
+			t.Error("/root of the machine is in sight")
+		}
+		if strings.Contains(out, ".old") || strings.Contains(out, "git") {
+			t.Errorf("the builder's root holds:\n%s", out)
+		}
+	}
+	for _, pid := range inside(t, c) {
+		info, err := os.Stat("/proc/" + pid)
+		if err != nil {
+			continue // it has ended
+		}
+		seen[info.Sys().(*syscall.Stat_t).Uid] = true
+	}
+	if !seen[c.UIDBase] || !seen[c.UIDBase+65536] {
+		t.Errorf("processes of two builders run as %v, wanted %d and %d among them", seen, c.UIDBase, c.UIDBase+65536)
+	}
+}
+
+func TestAgent(t *testing.T) {
+	b := get(t, open(t, config(t, t.TempDir())), "a")
+	in := strings.Repeat("0123456789", 100_000)
+	out, errs, err := run(t, b, strings.NewReader(in), "echo")
+	if err != nil || out != in || !strings.HasPrefix(errs, "0 ") {
+		t.Errorf("echo: %v, %d bytes of %d, %q", err, len(out), len(in), errs)
+	}
+	var exit *builder.ExitError
+	if _, _, err = run(t, b, nil, "exit"); !errors.As(err, &exit) || exit.Code != 7 {
+		t.Errorf("exit: %v", err)
+	}
+	p := hang(t, b)
+	p.Kill()
+	if err := p.Wait(); !errors.As(err, &exit) || exit.Signal != int(syscall.SIGKILL) {
+		t.Errorf("killed: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	p, err = b.Start(ctx, "agent", "hang")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := p.Wait(); !errors.As(err, &exit) || exit.Signal != int(syscall.SIGKILL) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if _, err := b.Start(ctx, "agent", "echo"); !errors.Is(err, context.Canceled) {
+		t.Errorf("start with a context that has ended: %v", err)
+	}
+}
+
+func TestGet(t *testing.T) {
+	c := config(t, t.TempDir())
+	c.Idle = time.Millisecond
+	p := open(t, c)
+	var all sync.WaitGroup
+	got := make([]*builder.Builder, 8)
+	for i := range got {
+		all.Go(func() { got[i], _ = p.Get(t.Context(), "a") })
+	}
+	all.Wait()
+	if got[0] == nil || slices.ContainsFunc(got, func(b *builder.Builder) bool { return b != got[0] }) {
+		t.Fatalf("one trust domain has the builders %v", got)
+	}
+	for _, b := range got {
+		b.Release()
+	}
+	ended(t, got[0])
+	if err := got[0].Err(); err != nil {
+		t.Errorf("thrown away: %v", err)
+	}
+	b := get(t, p, "a")
+	if b == got[0] {
+		t.Error("a dead builder was handed out")
+	}
+	p.Discard("a")
+	ended(t, b)
+	if _, err := b.Start(t.Context(), "agent", "echo"); !errors.Is(err, builder.ErrEnded) {
+		t.Errorf("start in a dead builder: %v", err)
+	}
+}
+
+// A builder that dies tells why, and takes everything in it along.
+func TestDeath(t *testing.T) {
+	c := config(t, t.TempDir())
+	p := open(t, c)
+	b := get(t, p, "a")
+	agent := hang(t, b)
+	for _, pid := range inside(t, c) {
+		if command(pid) == "child" {
+			kill(t, pid)
+		}
+	}
+	ended(t, b)
+	var end *builder.EndError
+	if err := b.Err(); !errors.As(err, &end) || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("after kill -9: %v", err)
+	}
+	if err := agent.Wait(); !errors.Is(err, builder.ErrEnded) {
+		t.Errorf("the agent of a dead builder: %v", err)
+	}
+	if left := inside(t, c); len(left) > 0 {
+		t.Errorf("processes %v outlived their builder", left)
+	}
+
+	b = get(t, p, "a")
+	for _, pid := range inside(t, c) {
+		if command(pid) == "buildkitd" {
+			kill(t, pid)
+		}
+	}
+	ended(t, b)
+	if err := b.Err(); !errors.As(err, &end) || !strings.Contains(err.Error(), "the build daemon ended") {
+		t.Errorf("after kill -9 of buildkitd: %v", err)
+	}
+}
+
+func TestStartFails(t *testing.T) {
+	c := config(t, t.TempDir())
+	c.Buildkitd = "/bin/false"
+	before := leftovers(t, c)
+	p := open(t, c)
+	_, err := p.Get(t.Context(), "a")
+	if err == nil || !strings.Contains(err.Error(), "the build daemon ended: exit code 1") {
+		t.Errorf("Get: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	compare(t, before, leftovers(t, c))
+	if _, err := p.Get(t.Context(), "a"); !errors.Is(err, builder.ErrClosed) {
+		t.Errorf("Get from a closed pool: %v", err)
+	}
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	c := config(t, t.TempDir())
+	before := leftovers(t, c)
 	p, err := builder.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
+	b, err := p.Get(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hang(t, b)
+	if _, errs, err := build(t, b, shell("echo hello")); err != nil {
+		t.Fatalf("%v: %s", err, errs)
+	}
+	during := leftovers(t, c)
+	if during.mounts != before.mounts {
+		t.Errorf("a builder shows in the machine's mount table: %d mounts, were %d", during.mounts, before.mounts)
+	}
+	if during.processes == 0 || during.loops == 0 || during.cgroups == 0 {
+		t.Errorf("nothing is counted of a running builder: %+v", during)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	compare(t, before, leftovers(t, c))
+}
+
+func TestDirIsForOneServer(t *testing.T) {
+	c := config(t, t.TempDir())
+	open(t, c)
+	if _, err := builder.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a second pool: %v", err)
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	c := config(t, t.TempDir())
+	c.Template = "one"
+	e := newEgress(t)
+	c.Egress = e.serve
+	p := open(t, c)
+	if p.Prepared() {
+		t.Error("a new pool has a template")
+	}
+	warm := func(_ context.Context, b *builder.Builder) error {
+		_, errs, err := build(t, b, shell("echo warm"))
+		if err != nil {
+			return errors.New(errs)
 		}
-	})
+		return nil
+	}
+	if err := p.Prepare(t.Context(), warm); err != nil {
+		t.Fatal(err)
+	}
+	fetched := len(e.blobs())
+	if fetched == 0 {
+		t.Fatal("nothing was fetched to make the template")
+	}
+	if err := p.Prepare(t.Context(), func(context.Context, *builder.Builder) error { return errors.New("made twice") }); err != nil {
+		t.Error(err)
+	}
+	for _, domain := range []string{"a", "b"} { // of different uid ranges
+		b := get(t, p, domain)
+		out, errs, err := build(t, b, shell("ls -ln / | grep bin; echo hello > /bin/mine"))
+		if err != nil || !strings.Contains(out, " 0        0 ") {
+			t.Errorf("%s: %v: %s%s", domain, err, out, errs)
+		}
+	}
+	if now := len(e.blobs()); now != fetched {
+		t.Errorf("the template holds no image: %d blobs were fetched for it and %d after it", fetched, now-fetched)
+	}
+
+	// It outlives the pool, and goes with its name.
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if p := open(t, c); !p.Prepared() {
+		t.Error("the template is gone after a restart")
+	} else if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.Template = "two"
+	if p := open(t, c); p.Prepared() {
+		t.Error("one template answers for another")
+	}
+}
+
+func TestPrepareFails(t *testing.T) {
+	c := config(t, t.TempDir())
+	c.Template = "one"
+	before := leftovers(t, c)
+	p := open(t, c)
+	if err := p.Prepare(t.Context(), func(context.Context, *builder.Builder) error { return os.ErrInvalid }); !errors.Is(err, os.ErrInvalid) {
+		t.Errorf("Prepare: %v", err)
+	}
+	if p.Prepared() {
+		t.Error("a failed preparation left a template")
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	compare(t, before, leftovers(t, c))
+}
+
+// A full disk is the builder's own; others and the machine don't feel it.
+func TestFullDisk(t *testing.T) {
+	c := config(t, t.TempDir())
+	c.Limits.Disk = 256 << 20
+	p := open(t, c)
+	a, other := get(t, p, "a"), get(t, p, "b")
+	var before, after syscall.Statfs_t
+	if err := syscall.Statfs(c.Dir, &before); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, err := build(t, a, shell("dd if=/dev/zero of=/big bs=1M; ls -l /big; exit 3"))
+	if err == nil || !strings.Contains(errs, "exit code: 3") {
+		t.Errorf("%v: %s", err, errs)
+	}
+	out, errs, err := run(t, a, nil, "fill", "/var/lib/buildkit/big")
+	if err == nil || !strings.Contains(errs, "no space left") {
+		t.Errorf("fill: %v: %s%s", err, out, errs)
+	}
+	if err := syscall.Statfs(c.Dir, &after); err != nil {
+		t.Fatal(err)
+	}
+	if used := int64(before.Bavail-after.Bavail) * after.Bsize; used > 2*c.Limits.Disk {
+		t.Errorf("the machine lost %d bytes to a builder of %d", used, c.Limits.Disk)
+	}
+	if u := a.Usage(); u.Disk == 0 || u.DiskFree == 0 || u.Disk > c.Limits.Disk {
+		t.Errorf("usage: %+v", u)
+	}
+	if _, errs, err := build(t, other, shell("echo hello")); err != nil {
+		t.Errorf("another builder: %v: %s", err, errs)
+	}
+	select {
+	case <-a.Done():
+		t.Errorf("the builder died: %v", a.Err())
+	default:
+	}
+}
+
+// Memory runs out for an agent and for a step before it does for the daemon.
+func TestOutOfMemory(t *testing.T) {
+	c := config(t, t.TempDir())
+	c.Limits.Memory = 512 << 20
+	b := get(t, open(t, c), "a")
+	var exit *builder.ExitError
+	if _, _, err := run(t, b, nil, "eat"); !errors.As(err, &exit) || exit.Signal != int(syscall.SIGKILL) {
+		t.Errorf("a hungry agent: %v", err)
+	}
+	if _, errs, err := build(t, b, shell("dd if=/dev/zero of=/dev/null bs=1G count=1")); err == nil || !strings.Contains(errs, "137") {
+		t.Errorf("a hungry step: %v: %s", err, errs)
+	}
+	if u := b.Usage(); u.OOMKills < 2 || u.MemoryPeak > c.Limits.Memory+1<<20 {
+		t.Errorf("usage: %+v", u)
+	}
+	if _, errs, err := build(t, b, shell("echo hello")); err != nil {
+		t.Errorf("the builder after it: %v: %s", err, errs)
+	}
+}
+
+// A fork bomb leaves the daemon processes to work with.
+func TestForkBomb(t *testing.T) {
+	c := config(t, t.TempDir())
+	b := get(t, open(t, c), "a")
+	_, errs, err := build(t, b, shell(`n=0; while [ $n -lt 600 ]; do sleep 60 & n=$((n+1)); done; exit 5`))
+	if err == nil || !strings.Contains(errs, "exit code: ") {
+		t.Errorf("%v: %s", err, errs)
+	}
+	if u := b.Usage(); u.PIDs > c.Limits.PIDs {
+		t.Errorf("usage: %+v", u)
+	}
+	if _, errs, err := build(t, b, shell("echo hello")); err != nil {
+		t.Errorf("the builder after it: %v: %s", err, errs)
+	}
+}
+
+// A server that is killed leaves no process, and the next one no trace of it.
+func TestSweep(t *testing.T) {
+	c := config(t, t.TempDir())
+	before := leftovers(t, c)
+	server := startServer(t, c)
+	if during := leftovers(t, c); during.processes == 0 {
+		t.Fatalf("the server has no builder: %+v", during)
+	}
+	if err := server.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	server.Wait()
+	b := get(t, open(t, c), "a")
+	if _, errs, err := build(t, b, shell("echo hello")); err != nil {
+		t.Errorf("after the sweep: %v: %s", err, errs)
+	}
+	runs, err := filepath.Glob(filepath.Join(c.Dir, "run", "*"))
+	if err != nil || len(runs) != 1 {
+		t.Errorf("run files: %v, %v", runs, err)
+	}
+	if now := leftovers(t, c); now.cgroups != before.cgroups+bounds(t) {
+		t.Errorf("cgroups: %d, were %d, and one builder has %d", now.cgroups, before.cgroups, bounds(t))
+	}
+}
+
+// Programs that don't look into the image's bundle trust the network proxy too,
+// in images without a bundle once a builder has seen its certificate.
+func TestTrust(t *testing.T) {
+	b := get(t, open(t, config(t, t.TempDir())), "a")
+	show := `echo file=$NODE_EXTRA_CA_CERTS; grep -c "BEGIN CERTIFICATE" $NODE_EXTRA_CA_CERTS; ls -l / /dev | grep -c ca.pem`
+	out, errs, err := build(t, b, shell(show+"; true"))
+	if err != nil || !strings.Contains(out, "file=\n") {
+		t.Errorf("before: %v: %s%s", err, out, errs)
+	}
+	bundle := llb.Mkdir("/etc/ssl", 0o755, llb.WithParents(true)).Mkfile("/etc/ssl/cert.pem", 0o644, nil)
+	teach := llb.Scratch().File(bundle).Run(llb.Args([]string{"slipway-teach-proxy-ca"}))
+	if _, errs, err := build(t, b, teach.Root()); err != nil {
+		t.Fatalf("teach: %v: %s", err, errs)
+	}
+	out, errs, err = build(t, b, shell(show))
+	if err != nil || !strings.Contains(out, "file=/dev/proxy-ca.pem\n1\n1\n") {
+		t.Errorf("after: %v: %s%s", err, out, errs)
+	}
+	image := llb.Image("docker.io/library/busybox:latest").File(bundle)
+	with := image.Run(llb.Args([]string{"/bin/sh", "-c", "echo file=$SSL_CERT_FILE; grep -c BEGIN $SSL_CERT_FILE"}))
+	out, errs, err = build(t, b, with.Root())
+	if err != nil || !strings.Contains(out, "file=/etc/ssl/cert.pem\n1\n") {
+		t.Errorf("with a bundle: %v: %s%s", err, out, errs)
+	}
+}
+
+// hang starts an agent that does nothing, and waits until it does.
+func hang(t *testing.T, b *builder.Builder) *builder.Process {
+	t.Helper()
+	p, err := b.Start(t.Context(), "agent", "hang")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, len("hanging\n"))
+	if _, err := p.Stdout.Read(line); err != nil || !bytes.Equal(line, []byte("hanging\n")) {
+		t.Fatalf("%q, %v", line, err)
+	}
 	return p
 }
 
-func get(t *testing.T, p *builder.Pool, domain string) *builder.Builder {
+// ended waits for a builder's end.
+func ended(t *testing.T, b *builder.Builder) {
 	t.Helper()
-	b, err := p.Get(t.Context(), domain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Release)
-	return b
-}
-
-// run runs an agent to its end and returns what it printed.
-func run(t *testing.T, b *builder.Builder, stdin io.Reader, args ...string) (stdout, stderr string, err error) {
-	t.Helper()
-	return runIn(t.Context(), b, stdin, args...)
-}
-
-func runIn(ctx context.Context, b *builder.Builder, stdin io.Reader, args ...string) (stdout, stderr string, err error) {
-	p, err := b.Start(ctx, append([]string{"agent"}, args...)...)
-	if err != nil {
-		return "", "", err
-	}
-	var out, errs bytes.Buffer
-	var all sync.WaitGroup
-	all.Go(func() { io.Copy(&out, p.Stdout); p.Stdout.Close() })
-	all.Go(func() { io.Copy(&errs, p.Stderr); p.Stderr.Close() })
-	if stdin != nil {
-		io.Copy(p.Stdin, stdin)
-	}
-	p.Stdin.Close()
-	all.Wait()
-	err = p.Wait()
-	return out.String(), errs.String(), err
-}
-
-// build solves a state in the builder.
-func build(t *testing.T, b *builder.Builder, state llb.State) (stdout, stderr string, err error) {
-	t.Helper()
-	def, err := state.Marshal(t.Context(), llb.LinuxAmd64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var data bytes.Buffer
-	if err := llb.WriteTo(def, &data); err != nil {
-		t.Fatal(err)
-	}
-	return run(t, b, &data, "solve")
-}
-
-func shell(command string) llb.State {
-	return llb.Image("docker.io/library/busybox:latest").Run(llb.Args([]string{"/bin/sh", "-c", command}), llb.IgnoreCache).Root()
-}
-
-func TestStep(t *testing.T) {
-	c := config(t, t.TempDir())
-	b := get(t, open(t, c), "a")
-	out, errs, err := build(t, b, shell("id -u; wget -q -O- http://example.test/; env; ulimit -u; cat /proc/self/status; cat /etc/resolv.conf; mount"))
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatalf("%v: %s", err, errs)
+	select {
+	case <-b.Done():
+	case <-time.After(patience):
+		t.Fatal("the builder doesn't end")
 	}
 }
-
-var _ = filepath.Join
-var _ = time.Now
-
-// server is a server to be killed: it has a builder in dir and hangs.
-func server(dir string) int { return 1 }

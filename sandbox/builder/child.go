@@ -184,7 +184,7 @@ func (c *child) signal(id int, sig unix.Signal) {
 }
 
 // reap collects every process that ends, ours and orphans, until the daemon
-// has ended. The error is nil when the daemon was asked to end and did well.
+// has ended. The error is nil when the daemon was asked to end and did.
 func (c *child) reap(exits <-chan os.Signal) error {
 	for range exits {
 		for {
@@ -214,8 +214,8 @@ func (c *child) reap(exits <-chan os.Signal) error {
 			if id != 0 {
 				continue
 			}
-			if stopping && e.Code == 0 {
-				return nil
+			if stopping && e.Signal == 0 {
+				return nil // with code 1: it takes the signal for an error
 			}
 			return fmt.Errorf("the build daemon ended: exit code %d, signal %d", e.Code, e.Signal)
 		}

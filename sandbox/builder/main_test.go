@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		case "agent":
 			os.Exit(agent(os.Args[2:]))
 		case "server":
-			os.Exit(server(os.Args[2]))
+			os.Exit(server(os.Args[2:]))
 		}
 	}
 	os.Exit(m.Run())

@@ -69,6 +69,7 @@ type Pool struct {
 	lock      *os.File
 	life      context.Context
 	end       context.CancelFunc
+	close     func() error
 
 	mu        sync.Mutex
 	builders  map[string]*entry
@@ -103,6 +104,7 @@ func Open(ctx context.Context, c Config) (*Pool, error) {
 	}
 	p := &Pool{config: c, lock: lock, builders: map[string]*entry{}, slots: map[int]bool{}}
 	p.life, p.end = context.WithCancel(context.WithoutCancel(ctx))
+	p.close = sync.OnceValue(p.closeOnce)
 	if err := p.open(ctx); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("builders: %w", err)
@@ -335,8 +337,10 @@ func (p *Pool) Prepare(ctx context.Context, warm func(context.Context, *Builder)
 	return p.images.keep(b.image)
 }
 
-// Close ends all builders and leaves nothing of them.
-func (p *Pool) Close() error {
+// Close ends all builders and leaves nothing of them. It may be called again.
+func (p *Pool) Close() error { return p.close() }
+
+func (p *Pool) closeOnce() error {
 	p.mu.Lock()
 	p.end()
 	p.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 )
@@ -111,6 +112,38 @@ func (p *Process) Wait() error {
 	<-p.done
 	p.Stdin.Close()
 	return p.err
+}
+
+// Run starts our own binary as Start does, feeds it stdin, which may be nil, copies what it writes
+// and waits for its end: nil, an *ExitError, ErrEnded, or what a writer said. It
+// doesn't wait for stdin's last read, which may come after its return.
+func (b *Builder) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	p, err := b.Start(ctx, args...)
+	if err != nil {
+		return err
+	}
+	go func() {
+		if stdin != nil {
+			_, _ = io.Copy(p.Stdin, stdin) // a process needn't read all of it
+		}
+		p.Stdin.Close()
+	}()
+	copied := make(chan error, 2)
+	pass := func(w io.Writer, r *os.File) {
+		_, err := io.Copy(w, r)
+		if err != nil {
+			p.Kill()
+		}
+		r.Close()
+		copied <- err
+	}
+	go pass(stdout, p.Stdout)
+	go pass(stderr, p.Stderr)
+	lost := errors.Join(<-copied, <-copied)
+	if err := p.Wait(); lost == nil {
+		return err
+	}
+	return lost
 }
 
 // exited settles a process that the child reports as ended.
