@@ -140,7 +140,9 @@ type ErrorPage struct {
 }
 
 // Render writes the page. It is a whole HTML document.
-func (p EditorPage) Render(ctx context.Context, w io.Writer) error { return editorPage(p).Render(ctx, w) }
+func (p EditorPage) Render(ctx context.Context, w io.Writer) error {
+	return editorPage(p).Render(ctx, w)
+}
 
 // Render writes the page. It is a whole HTML document, the same for every viewer unless Build.CanCancel.
 func (p BuildPage) Render(ctx context.Context, w io.Writer) error { return buildPage(p).Render(ctx, w) }

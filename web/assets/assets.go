@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
-
 )
 
 // entries are the files that pages ask for by name; whatever they import comes along in chunks.
