@@ -10,6 +10,7 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/command"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
@@ -23,8 +24,8 @@ const (
 	NoFrom              = "NoFrom"
 )
 
-// maxLine is the longest line that BuildKit reads, in bytes: parser.go scans with bufio's default buffer.
-const maxLine = 65_535
+// MaxLine is the longest line that BuildKit reads, in bytes: parser.go scans with bufio's default buffer.
+const MaxLine = 65_535
 
 // maxOpenHeredocs bounds how often the reading starts again behind a heredoc that nothing ends: each costs a pass
 // over the rest of the text.
@@ -60,8 +61,8 @@ func (r *reader) prepare() {
 		if line == 1 {
 			text = bytes.TrimPrefix(text, bom)
 		}
-		if len(text) > maxLine {
-			r.o.problem(ParseError, r.o.lines.trimmed(line), "This line has %d bytes; BuildKit reads lines of up to %d.", len(text), maxLine)
+		if len(text) > MaxLine {
+			r.o.problem(ParseError, r.o.lines.trimmed(line), "This line has %d bytes; BuildKit reads lines of up to %d.", len(text), MaxLine)
 			text = blank
 		}
 		r.work = append(append(r.work, text...), '\n')
@@ -104,8 +105,8 @@ func (r *reader) directives() {
 		case d.Name == "escape" && shebang, d.Name != "escape" && len(trimmed) < len(text):
 			continue // BuildKit doesn't see it either
 		}
-		value := bytes.LastIndex(text, []byte(d.Value))
-		from := r.source(line, value)
+		from := r.source(line, bytes.LastIndex(text, []byte(d.Value)))
+		r.silence(line)
 		dir := Directive{Name: d.Name, Value: d.Value, Range: at, ValueRange: r.o.span(from, from+len(d.Value))}
 		r.o.Directives = append(r.o.Directives, dir)
 		if d.Name != "escape" {
@@ -117,6 +118,13 @@ func (r *reader) directives() {
 		}
 		r.o.Escape = rune(d.Value[0])
 	}
+}
+
+// silence makes a line an empty comment, of the same length: a directive is no comment on the instruction below it.
+func (r *reader) silence(line int) {
+	text := r.line(line)
+	copy(text, bytes.Repeat([]byte(" "), len(text)))
+	text[0] = '#'
 }
 
 // preamble keeps BuildKit from taking a comment for a directive, wherever in the text the reading starts.
@@ -303,14 +311,15 @@ func (o *Outline) command(in *Instruction, n *parser.Node) {
 	}
 }
 
-// parseCommand is instructions.ParseInstruction without its panics.
+// parseCommand is instructions.ParseInstruction without panics.
 func parseCommand(n *parser.Node) (cmd any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			cmd, err = nil, fmt.Errorf("the parser failed: %v", p)
 		}
 	}()
-	if cmd, err = instructions.ParseInstruction(n); err != nil {
+	// Without a linter it panics on "# check=" above an instruction.
+	if cmd, err = instructions.ParseInstructionWithLinter(n, linter.New(&linter.Config{})); err != nil {
 		return nil, err // cmd is a typed nil
 	}
 	return cmd, nil

@@ -38,6 +38,7 @@ var texts = []string{
 	"\tFROM a\n  RUN b\nfrom c as d\ncopy --from=0 a b\n",
 	"FROM a\nRUN \u00a0x\u00a0\nENV \u3000A=漢字\u3000B=\U0001F600\n\u2003USER é\n",
 	"FROM ${A\nRUN b\n",
+	"# check=skip=A\nFROM a\n# check=skip=B // why\nRUN b\n",
 	"\x80\xffFROM\x80 a\nRUN\xff\n",
 }
 

@@ -37,8 +37,8 @@ func Preflight(file string, src []byte, args map[string]string, l play.Limits) e
 		return fail(play.Limited, lines.trimmed(l.DockerfileLines+1), "The Dockerfile has %d lines; at most %d are allowed.", n, l.DockerfileLines)
 	}
 	for line := 1; line <= lines.count(); line++ {
-		if n := len(lines.text(line)); n > maxLine {
-			return fail(play.Limited, lines.trimmed(line), "This line has %d bytes; BuildKit reads lines of up to %d. Break it with a \\ at the end of a line.", n, maxLine)
+		if n := len(lines.text(line)); n > MaxLine {
+			return fail(play.Limited, lines.trimmed(line), "This line has %d bytes; BuildKit reads lines of up to %d. Break it with a \\ at the end of a line.", n, MaxLine)
 		}
 	}
 	o := Parse(src)
