@@ -55,7 +55,11 @@ func build(ctx context.Context, address string, s spec, emit func(play.Fact)) re
 	if err := dockerfile.Preflight(f.path, f.dockerfile, b.Request.BuildArgs, b.Limits); err != nil {
 		return refused(err)
 	}
-	plan, err := dockerfile.Parse(f.dockerfile).Plan(b.Request.Target, b.Request.BuildArgs)
+	outline := dockerfile.Parse(f.dockerfile)
+	if err := f.parse(outline); err != nil {
+		return refused(err)
+	}
+	plan, err := outline.Plan(b.Request.Target, b.Request.BuildArgs)
 	if err != nil {
 		return refused(err)
 	}
@@ -65,7 +69,7 @@ func build(ctx context.Context, address string, s spec, emit func(play.Fact)) re
 		return broken(fmt.Errorf("connect to the daemon: %w", err))
 	}
 	defer c.Close()
-	w := &work{build: b, files: f, plan: &plan, emit: emit}
+	w := &work{build: b, files: f, outline: outline, plan: &plan, emit: emit}
 	updates := make(chan *client.SolveStatus, 64)
 	read := make(chan struct{})
 	go func() {
@@ -80,8 +84,7 @@ func build(ctx context.Context, address string, s spec, emit func(play.Fact)) re
 		ProxyNetwork: true,
 		Exports: []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{
 			string(exptypes.OptKeyName):             image,
-			string(exptypes.OptKeyPush):             "true",
-			string(exptypes.OptKeyInsecure):         "true", // plain HTTP: the connection never leaves this machine
+			string(exptypes.OptKeyPush):             "true", // over plain HTTP, as the daemon's configuration has it for this registry
 			string(exptypes.OptKeyStore):            "false",
 			string(exptypes.OptKeyOCITypes):         "true",
 			string(exptypes.OptKeyLayerCompression): "zstd", // several times faster than gzip both ways, and every client of the last years reads it

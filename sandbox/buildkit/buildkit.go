@@ -17,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -148,6 +149,9 @@ func (b *Builder) Build(ctx context.Context, job play.Build, emit func(play.Fact
 		if words := b.Missing(ctx, ref); words != "" {
 			end.Message, end.Hint = words, ""
 		}
+	}
+	if rule := r.denied(r.result.URL); rule != "" {
+		end.Message = fmt.Sprintf("ADD may not fetch %s: %s.", r.result.URL, strings.TrimRight(rule, "."))
 	}
 	if p := r.result.Image; end.Outcome == play.OK && p != nil {
 		exported, err := b.exported(ctx, job.Job, *p)

@@ -2,15 +2,19 @@ package buildkit
 
 import (
 	"bytes"
+	"errors"
 	"path"
 	"strings"
 	"time"
 
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/util/suggest"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/tonistiigi/fsutil"
 
+	"slipway/server/dockerfile"
 	"slipway/server/play"
 )
 
@@ -60,6 +64,29 @@ func newFiles(r play.Revision, name string, modified time.Time) (*files, error) 
 
 	f.context, err = fsutil.NewFilterFS(newTree(r, modified), &fsutil.FilterOpt{ExcludePatterns: patterns})
 	return f, err
+}
+
+// parse finds what BuildKit's parser refuses, before the daemon is troubled. Its errors are *play.Error.
+func (f *files) parse(o *dockerfile.Outline) error {
+	parsed, err := parser.Parse(bytes.NewReader(f.dockerfile))
+	if err == nil {
+		_, _, err = instructions.Parse(parsed.AST, nil)
+	}
+	if err == nil {
+		return nil
+	}
+	bad := play.Errorf(play.Invalid, "%s", sentence(reason(err)))
+	var at *parser.LocationError
+	if errors.As(err, &at) && len(at.Locations) > 0 && len(at.Locations[0]) > 0 {
+		line := at.Locations[0][0].Start.Line
+		for _, in := range o.Instructions {
+			if in.Range.Start.Line <= line && line <= in.Range.End.Line {
+				return bad.In(*f.place(in.Range))
+			}
+		}
+		return bad.In(*f.place(play.Range{Start: play.Position{Line: line, Column: 1}, End: play.Position{Line: line + 1, Column: 1}}))
+	}
+	return bad
 }
 
 // place is a stretch of the Dockerfile.

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	gatewayapi "github.com/moby/buildkit/frontend/gateway/pb"
 	solvererr "github.com/moby/buildkit/solver/errdefs"
 	digest "github.com/opencontainers/go-digest"
 
+	"slipway/server/dockerfile"
 	"slipway/server/play"
 )
 
@@ -24,7 +24,8 @@ func (w *work) failed(err error) result {
 	if w.err != nil {
 		err = w.err
 	}
-	end := play.Finished{Outcome: play.Failed}
+	res := result{Finished: play.Finished{Outcome: play.Failed}}
+	end := &res.Finished
 	var vertex *solvererr.VertexError
 	if errors.As(err, &vertex) {
 		end.Vertex = vertex.Digest
@@ -33,29 +34,43 @@ func (w *work) failed(err error) result {
 	if step != nil {
 		end.Step, end.At = step.N, w.files.place(step.Range)
 	}
-	if image := w.images.missing(); image != "" && w.join == nil {
-		end.Message = fmt.Sprintf("The image %s can't be had: %s.", image, reason(err))
-		end.Hint = "Check the name and the tag."
-		return result{Finished: end, Missing: image}
-	}
-
 	var exit *gatewayapi.ExitError
-	switch {
+	switch problems := w.outline.Problems; {
+	case w.join == nil && w.images.missing() != "":
+		res.Missing = w.images.missing()
+		end.Message = fmt.Sprintf("The image %s can't be had: %s.", res.Missing, reason(w.images.why()))
+		end.Hint = "Check the name and the tag."
+	case w.join == nil && step == nil && w.strict():
+		end.Message = fmt.Sprintf("BuildKit's check %s found something, and the Dockerfile says that the build must fail then.", w.check)
+		end.Hint = "Mend it, or take error=true out of the check directive."
+		if n := stepAt(w.plan.Steps, w.line); n > 0 {
+			end.Step, end.At = n, w.files.place(w.plan.Steps[n-1].Range)
+		}
+	case w.join == nil && step == nil && len(problems) > 0:
+		end.Message, end.At = problems[0].Message, w.files.place(problems[0].Range)
+	case step == nil && end.Vertex == "":
+		return broken(err)
 	case errors.As(err, &exit):
 		code := int(exit.ExitCode)
 		end.ExitCode = &code
 		end.Message, end.Hint = exitWords(code, step)
-	case w.notFound(&end, err, step):
+	case w.notFound(end, step):
+	case w.elsewhere(&res, err, step):
 	case strings.Contains(err.Error(), "no space left on device"): // the daemon sends the text only
 		end.Outcome = play.LimitHit
 		end.Message = "The builder's disk is full: the build wrote more than a builder may hold."
 		end.Hint = "Write less in the steps, and delete what only one step needs in the same RUN."
-	case step == nil && end.Vertex == "" && w.join != nil:
-		return broken(err)
 	default:
 		end.Message = sentence(reason(err))
 	}
-	return result{Finished: end}
+	return res
+}
+
+// strict reports whether BuildKit's checks found something in a Dockerfile that makes errors of what they find.
+func (w *work) strict() bool {
+	return w.check != "" && slices.ContainsFunc(w.outline.Directives, func(d dockerfile.Directive) bool {
+		return d.Name == "check" && strings.Contains(d.Value, "error=true")
+	})
 }
 
 // failedStep is the step that an error is about: by its vertex, or by the place in the Dockerfile that it names.
@@ -82,7 +97,7 @@ func (w *work) failedStep(err error, vertex string) *play.Step {
 }
 
 // notFound explains a COPY or ADD whose source is not in the build context.
-func (w *work) notFound(end *play.Finished, err error, step *play.Step) bool {
+func (w *work) notFound(end *play.Finished, step *play.Step) bool {
 	if w.join == nil || step == nil || step.Instruction != "COPY" && step.Instruction != "ADD" {
 		return false
 	}
@@ -109,9 +124,31 @@ func (w *work) notFound(end *play.Finished, err error, step *play.Step) bool {
 			return true
 		}
 	}
-	if errdefs.IsNotFound(err) {
-		end.Message = fmt.Sprintf("%s finds no such file: %s.", step.Instruction, reason(err))
-		return true
+	return false
+}
+
+// elsewhere explains a COPY or ADD whose source is not the build context: a URL, a stage or an image.
+func (w *work) elsewhere(res *result, err error, step *play.Step) bool {
+	if w.join == nil || step == nil || step.Instruction != "COPY" && step.Instruction != "ADD" {
+		return false
+	}
+	for _, d := range w.join.order {
+		if !slices.Contains(w.join.steps[d], step.N) {
+			continue
+		}
+		op := w.join.ops[d]
+		if url := op.GetSource().GetIdentifier(); strings.HasPrefix(url, "http://") || strings.HasPrefix(url, "https://") {
+			res.URL = url
+			res.Finished.Message = fmt.Sprintf("ADD can't fetch %s: %s.", url, reason(err))
+			res.Finished.Hint = "Check the address, or put the file into the build context."
+			return true
+		}
+		for _, a := range op.GetFile().GetActions() {
+			if name := a.GetCopy().GetSrc(); name != "" && strings.Contains(err.Error(), name+": no such file or directory") || strings.Contains(err.Error(), `"`+name+`": not found`) { // the daemon sends the text only
+				res.Finished.Message = fmt.Sprintf("%s finds no %s in the stage or image that it copies from.", step.Instruction, name)
+				return true
+			}
+		}
 	}
 	return false
 }
@@ -155,6 +192,7 @@ func reason(err error) string {
 		for _, layer := range []string{
 			"failed to solve: ", "failed to run Build function: ", "failed to compute cache key: ", "rpc error: ",
 			"failed to resolve source metadata for ", "failed to calculate checksum of ref ", "failed to push ",
+			"failed to load cache key: ",
 		} {
 			s = strings.TrimPrefix(s, layer)
 		}

@@ -157,6 +157,19 @@ func (r *relay) seen(f *play.Requested, ledger []play.Requested) bool {
 	return found
 }
 
+// denied is the rule by which the egress refused a URL's host, or "".
+func (r *relay) denied(url string) string {
+	if url == "" {
+		return ""
+	}
+	for _, s := range r.requests() {
+		if !s.Allowed && hostOf(s.URL) == hostOf(url) {
+			return s.Rule
+		}
+	}
+	return ""
+}
+
 // finish tells what was kept back until the agent's end: requests that the egress noted late, and, if no other
 // build used the builder meanwhile, those that no step made, such as pulls.
 func (r *relay) finish(alone bool) error {

@@ -24,15 +24,17 @@ import (
 	digest "github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"slipway/server/dockerfile"
 	"slipway/server/play"
 )
 
 // work is one build inside its gateway session.
 type work struct {
-	build play.Build
-	files *files
-	plan  *play.Planned
-	emit  func(play.Fact)
+	build   play.Build
+	files   *files
+	outline *dockerfile.Outline
+	plan    *play.Planned
+	emit    func(play.Fact)
 
 	join     *join // once there is a definition
 	image    *dockerspec.DockerOCIImage
@@ -40,6 +42,8 @@ type work struct {
 	end      *play.Finished // set where we refuse to go on
 	err      error          // of the frontend; on its way through the daemon it loses its type
 	images   *resolver
+	check    string // name of the first check of BuildKit's that found something
+	line     int    // and where
 }
 
 // errRefused ends a session because of work.end.
@@ -72,7 +76,7 @@ func (w *work) frontend(ctx context.Context, c gateway.Client) (*gateway.Result,
 		},
 		SourceMap: llb.NewSourceMap(nil, w.files.path, "Dockerfile", w.files.dockerfile),
 		LLBCaps:   &opts.LLBCaps,
-		Warn:      func(_, _, _, _ string, _ []parser.Range) {}, // so that "# check=error=true" counts
+		Warn:      w.warned,
 	}
 	if w.build.Request.Network == play.NetworkOff {
 		convert.NetworkMode = pb.NetMode_NONE
@@ -130,6 +134,14 @@ func (w *work) frontend(ctx context.Context, c gateway.Client) (*gateway.Result,
 	return res, nil
 }
 
+// warned notes what BuildKit's own checks find: it matters only where the Dockerfile makes errors of them, with
+// "# check=error=true".
+func (w *work) warned(rule, _, _, _ string, at []parser.Range) {
+	if w.check == "" && len(at) > 0 {
+		w.check, w.line = rule, at[0].Start.Line
+	}
+}
+
 // target is the name of the stage to build, and the text to build it from. The frontend finds stages by name only,
 // and the last: a stage without a name is made the last.
 func (w *work) target() (name string, text []byte) {
@@ -150,6 +162,7 @@ type resolver struct {
 	mu     sync.Mutex
 	known  map[string]func() (resolved, error)
 	failed string
+	err    error // of that one
 }
 
 // resolved is an image's reference, digest and configuration.
@@ -179,7 +192,7 @@ func (r *resolver) ResolveImageConfig(ctx context.Context, ref string, opt sourc
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.failed == "" {
-			r.failed = ref
+			r.failed, r.err = ref, err
 		}
 	}
 	return got.ref, got.digest, got.config, err
@@ -193,6 +206,13 @@ func (r *resolver) missing() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return pinned(r.failed).Ref
+}
+
+// why the missing image could not be had.
+func (r *resolver) why() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 // imageConfig is what of an image's configuration says how its containers start.

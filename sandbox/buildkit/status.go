@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/moby/buildkit/client"
+	digest "github.com/opencontainers/go-digest"
 
 	"slipway/server/play"
 )
@@ -27,21 +28,15 @@ func newStatus(b play.Build, emit func(play.Fact)) *status {
 // run reads the stream to its end, whatever happens to the facts: a daemon must never wait for us.
 func (s *status) run(updates <-chan *client.SolveStatus) {
 	for u := range updates {
-		for _, v := range u.Vertexes { // a step starts before it writes
-			if v.Completed == nil || s.seen[string(v.Digest)].Digest == "" {
-				s.vertex(v, false)
+		for _, v := range u.Vertexes {
+			if v.Completed != nil { // what it wrote comes before its end
+				u.Logs = s.logs(u.Logs, v.Digest)
 			}
+			s.vertex(v)
 		}
-		for _, l := range u.Logs {
-			s.log(string(l.Vertex), l.Stream, l.Data)
-		}
+		s.logs(u.Logs, "")
 		for _, p := range u.Statuses {
 			s.emit(play.Progress{Vertex: string(p.Vertex), ID: p.ID, Current: p.Current, Total: p.Total, Completed: p.Completed != nil})
-		}
-		for _, v := range u.Vertexes {
-			if v.Completed != nil {
-				s.vertex(v, true)
-			}
 		}
 	}
 	for vertex := range s.requests {
@@ -50,14 +45,29 @@ func (s *status) run(updates <-chan *client.SolveStatus) {
 	s.outputs.close()
 }
 
-// vertex emits a snapshot, without its end unless that is asked for, if it says something new.
-func (s *status) vertex(v *client.Vertex, end bool) {
-	f := play.Vertex{Digest: string(v.Digest), Name: v.Name, Cached: v.Cached, Started: s.since(v.Started)}
+// logs takes what a vertex wrote, or all if it is "", and returns the rest.
+func (s *status) logs(all []*client.VertexLog, vertex digest.Digest) []*client.VertexLog {
+	var rest []*client.VertexLog
+	for _, l := range all {
+		if vertex != "" && l.Vertex != vertex {
+			rest = append(rest, l)
+			continue
+		}
+		s.log(string(l.Vertex), l.Stream, l.Data)
+	}
+	return rest
+}
+
+// vertex emits a snapshot if it says something new.
+func (s *status) vertex(v *client.Vertex) {
+	f := play.Vertex{
+		Digest: string(v.Digest), Name: v.Name, Cached: v.Cached, Error: v.Error,
+		Started: s.since(v.Started), Completed: s.since(v.Completed),
+	}
 	for _, in := range v.Inputs {
 		f.Inputs = append(f.Inputs, string(in))
 	}
-	if end {
-		f.Completed, f.Error = s.since(v.Completed), v.Error
+	if f.Completed != nil {
 		s.end(f.Digest, f.Error != "")
 	}
 	if old, ok := s.seen[f.Digest]; ok && same(old, f) {

@@ -18,6 +18,7 @@ type result struct {
 	Finished play.Finished `json:"finished"`
 	Internal string        `json:"internal,omitempty"` // why it is our fault, for the log
 	Missing  string        `json:"missing,omitempty"`  // image reference that could not be resolved
+	URL      string        `json:"url,omitempty"`      // that could not be fetched
 	Image    *pushed       `json:"image,omitempty"`
 }
 
