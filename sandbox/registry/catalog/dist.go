@@ -29,12 +29,12 @@ type dist struct {
 	rpath    map[string]string // compiled module → where it finds them
 }
 
-func (d *dist) project() string { return normalize(d.name) }
+func (d *dist) project() string { return NormalizeProject(d.name) }
 
 var separators = regexp.MustCompile(`[-_.]+`)
 
-// normalize is PEP 503's form of a project's name.
-func normalize(name string) string {
+// NormalizeProject is PEP 503's form of a project's name.
+func NormalizeProject(name string) string {
 	return strings.ToLower(separators.ReplaceAllString(name, "-"))
 }
 
@@ -223,7 +223,7 @@ func relax(dists []*dist) []string {
 			if !ok || m == nil {
 				continue
 			}
-			have, here := versions[normalize(m[1])]
+			have, here := versions[NormalizeProject(m[1])]
 			spec := strings.TrimSpace(m[3])
 			if !here || spec == "" || satisfies(have, spec) {
 				continue

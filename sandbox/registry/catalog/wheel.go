@@ -83,7 +83,7 @@ func putWheel(out, file string, content, metadata []byte) (Wheel, error) {
 	}
 	sum, metaSum := sha256.Sum256(content), sha256.Sum256(metadata)
 	return Wheel{
-		Project: normalize(field(metadata, "Name")), Version: field(metadata, "Version"), File: file, Size: int64(len(content)),
+		Project: NormalizeProject(field(metadata, "Name")), Version: field(metadata, "Version"), File: file, Size: int64(len(content)),
 		SHA256: hex.EncodeToString(sum[:]), MetadataSHA256: hex.EncodeToString(metaSum[:]),
 		RequiresPython: field(metadata, "Requires-Python"),
 	}, nil
