@@ -34,7 +34,6 @@ type Builder struct {
 	group  *cgroup
 	state  *os.File // the state filesystem, for its counters
 	image  *os.File
-	device string
 	record string // the run file
 	slot   int    // which uid range
 
@@ -47,7 +46,7 @@ type Builder struct {
 	mu      sync.Mutex
 	running map[int]*Process
 	lastID  int
-	failure error // what the child said before it ended
+	failure error // why it ends, if the child or the egress said
 	ended   bool  // no process can be started any more
 	doomed  bool  // it is being ended on purpose
 	users   int
@@ -152,7 +151,7 @@ func (b *Builder) launch(ctx context.Context, p *Pool) (err error) {
 	if b.group, err = p.hierarchy.newCgroup(name, p.config.Limits); err != nil {
 		return err
 	}
-	if b.state, b.device, err = mountImage(b.image); err != nil {
+	if b.state, err = mountImage(b.image); err != nil {
 		return err
 	}
 	if err := b.spawn(p.config); err != nil {
@@ -270,7 +269,8 @@ func (b *Builder) copyLog(r *os.File) {
 	}
 }
 
-// serveEgress runs the proxy on l until the builder is gone.
+// serveEgress runs the proxy on l until the builder is gone. Without it a
+// builder is of no use, so its end is the builder's.
 func (b *Builder) serveEgress(serve func(context.Context, string, net.Listener) error, l net.Listener) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -279,7 +279,17 @@ func (b *Builder) serveEgress(serve func(context.Context, string, net.Listener) 
 		l.Close()
 	}()
 	if err := serve(ctx, b.domain, l); err != nil && ctx.Err() == nil {
-		b.log.Error("the egress stopped: the builder has no network", "err", err)
+		b.fail(fmt.Errorf("the egress stopped: %w", err))
+		_ = b.cmd.Process.Kill() // it is dead already: all the better
+	}
+}
+
+// fail notes the reason of the end that is coming, the first one.
+func (b *Builder) fail(reason error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failure == nil {
+		b.failure = reason
 	}
 }
 
@@ -297,9 +307,7 @@ func (b *Builder) listen() {
 		case m.Exited != nil:
 			b.exited(*m.Exited)
 		case m.Failed != nil:
-			b.mu.Lock()
-			b.failure = errors.New(*m.Failed)
-			b.mu.Unlock()
+			b.fail(errors.New(*m.Failed))
 		}
 	}
 }
@@ -389,10 +397,7 @@ func (b *Builder) release() {
 		errs = append(errs, b.host.Close())
 	}
 	if b.state != nil {
-		errs = append(errs, b.state.Close())
-	}
-	if b.device != "" {
-		errs = append(errs, b.awaitUnmount(ctx))
+		errs = append(errs, b.state.Close(), b.awaitUnmount(ctx))
 	}
 	if b.group != nil {
 		errs = append(errs, b.group.remove(ctx))
@@ -406,9 +411,9 @@ func (b *Builder) release() {
 }
 
 func (b *Builder) awaitUnmount(ctx context.Context) error {
-	info, err := b.image.Stat()
+	id, err := idOf(b.image)
 	if err != nil {
 		return err
 	}
-	return waitDetached(ctx, b.device, info.Sys().(*syscall.Stat_t).Ino)
+	return waitDetached(ctx, id)
 }

@@ -20,6 +20,10 @@ import (
 // cpuPeriod is the kernel's default scheduling period, in microseconds.
 const cpuPeriod = 100_000
 
+// serverLeaf is the child cgroup for the server's own processes under version 2,
+// where a cgroup with bounded children may hold no process itself.
+const serverLeaf = "slipway-server"
+
 // controllers are those that bound a builder.
 func controllers() []string { return []string{"memory", "pids", "cpu"} }
 
@@ -50,6 +54,9 @@ func findHierarchy() (hierarchy, error) {
 	for _, m := range mounts {
 		if h.v2 {
 			own := below(m, paths[""])
+			if filepath.Base(own) == serverLeaf {
+				own = filepath.Dir(own) // where an earlier pool moved us
+			}
 			have, _ := os.ReadFile(filepath.Join(own, "cgroup.controllers"))
 			for _, c := range strings.Fields(string(have)) {
 				h.dirs[c] = own
@@ -134,8 +141,8 @@ func (h hierarchy) newCgroup(name string, limits Limits) (*cgroup, error) {
 	return g, nil
 }
 
-// delegate turns the controllers on for children of this process's cgroup.
-// Version 2 wants no processes beside children, so they move into a leaf.
+// delegate turns the controllers on for children of this process's cgroup, and
+// moves the processes in it into a leaf if the kernel insists.
 func (h hierarchy) delegate() error {
 	for _, c := range controllers() {
 		own, ok := h.dirs[c]
@@ -145,7 +152,7 @@ func (h hierarchy) delegate() error {
 		control := filepath.Join(own, "cgroup.subtree_control")
 		err := os.WriteFile(control, []byte("+"+c), 0)
 		if errors.Is(err, unix.EBUSY) {
-			if err := moveAll(own, filepath.Join(own, "server")); err != nil {
+			if err := moveAll(own, filepath.Join(own, serverLeaf)); err != nil {
 				return err
 			}
 			err = os.WriteFile(control, []byte("+"+c), 0)

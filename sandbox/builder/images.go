@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,8 +25,7 @@ import (
 // descriptor only.
 type images struct {
 	dir      *os.File // where images lie
-	device   string   // the pool's loop device; "" without a pool
-	inode    uint64   // of the pool's file
+	pool     fileID   // the pool's file; zero without a pool
 	template string   // name of the template's file; "" when none is wanted
 	log      *slog.Logger
 }
@@ -58,20 +56,41 @@ func (im *images) openPool(ctx context.Context, path string, size int64) error {
 		return err
 	}
 	defer f.Close()
+	id, err := idOf(f)
+	if err != nil {
+		return err
+	}
+	// A second mount beside that of a server that has just died would destroy it.
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	if err := waitDetached(ctx, id); err != nil {
+		return err
+	}
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	im.inode = info.Sys().(*syscall.Stat_t).Ino
-	if err := notAttached(ctx, im.inode, path); err != nil {
+	if info.Size() == size {
+		err = im.mountPool(f)
+	}
+	if info.Size() != size || err != nil {
+		im.log.Info("making the pool of builders' filesystems", "path", path, "bytes", size, "because", err)
+		err = im.makePool(ctx, f, size)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	im.pool = id
+	return nil
+}
+
+func (im *images) makePool(ctx context.Context, f *os.File, size int64) error {
+	var disk unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &disk); err != nil {
 		return err
 	}
-	if info.Size() != 0 {
-		err := im.mountPool(f)
-		if err == nil {
-			return nil
-		}
-		im.log.Warn("the pool is unusable and is made anew", "err", err)
+	if free := int64(disk.Bavail) * disk.Bsize; free < size {
+		im.log.Warn("the disk holds less than builders may fill", "free", free, "pool", size)
 	}
 	if err := f.Truncate(0); err != nil {
 		return err
@@ -80,7 +99,7 @@ func (im *images) openPool(ctx context.Context, path string, size int64) error {
 		return err
 	}
 	if err := mkfs(ctx, f, "mkfs.xfs", "-q", "-f", "-m", "reflink=1", "-K"); err != nil {
-		return errors.Join(err, f.Truncate(0))
+		return err
 	}
 	return im.mountPool(f)
 }
@@ -101,40 +120,18 @@ func (im *images) mountPool(f *os.File) error {
 	if err != nil {
 		return fmt.Errorf("open the pool: %w", err)
 	}
-	im.dir, im.device = os.NewFile(uintptr(fd), "pool"), device.Name()
-	return nil
-}
-
-// notAttached waits until no loop device holds the pool's file: a second mount
-// beside that of a server that has just died would destroy it.
-func notAttached(ctx context.Context, inode uint64, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, endTimeout)
-	defer cancel()
-	backing, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
-	if err != nil {
-		return err
-	}
-	for _, file := range backing {
-		name, err := os.ReadFile(file)
-		if err != nil || strings.TrimSpace(string(name)) != path {
-			continue // a device that was freed meanwhile, or another's
-		}
-		device := "/dev/" + strings.Split(strings.TrimPrefix(file, "/sys/block/"), "/")[0]
-		if err := waitDetached(ctx, device, inode); err != nil {
-			return err
-		}
-	}
+	im.dir = os.NewFile(uintptr(fd), "pool")
 	return nil
 }
 
 // close unmounts the pool. All builders must have ended.
 func (im *images) close() error {
-	if err := im.dir.Close(); err != nil || im.device == "" {
+	if err := im.dir.Close(); err != nil || im.pool == (fileID{}) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
-	return waitDetached(ctx, im.device, im.inode)
+	return waitDetached(ctx, im.pool)
 }
 
 // dropOldTemplates removes templates of other names.
@@ -253,15 +250,14 @@ func clone(dst, src *os.File) error {
 }
 
 // mountImage attaches and mounts an image.
-func mountImage(image *os.File) (mount *os.File, device string, err error) {
+func mountImage(image *os.File) (*os.File, error) {
 	loop, err := attachLoop(image)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	defer loop.Close()
+	defer loop.Close() // the mount holds it from here
 	// Nothing here needs to survive a power cut, so the disk is never flushed.
-	mount, err = mountDevice("ext4", loop.Name(), map[string]string{"nobarrier": "", "noinit_itable": "", "discard": ""})
-	return mount, loop.Name(), err
+	return mountDevice("ext4", loop.Name(), map[string]string{"nobarrier": "", "noinit_itable": "", "discard": ""})
 }
 
 func mkfs(ctx context.Context, image *os.File, argv ...string) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,13 +63,24 @@ func openLoop(n int) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR, 0)
 }
 
-// waitDetached waits until the loop device holds the file no longer, that is,
+// A fileID tells one file of the machine from all others.
+type fileID struct{ device, inode uint64 }
+
+func idOf(f *os.File) (fileID, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return fileID{}, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
+	}
+	return fileID{st.Dev, st.Ino}, nil
+}
+
+// waitDetached waits until no loop device holds the file any longer, that is,
 // until the filesystem on it is really unmounted: the kernel finishes that in
 // its own time after the last process is gone.
-func waitDetached(ctx context.Context, device string, inode uint64) error {
+func waitDetached(ctx context.Context, file fileID) error {
 	for {
-		held, err := holds(device, inode)
-		if err != nil || !held {
+		device, err := holder(file)
+		if err != nil || device == "" {
 			return err
 		}
 		select {
@@ -79,18 +91,29 @@ func waitDetached(ctx context.Context, device string, inode uint64) error {
 	}
 }
 
-func holds(device string, inode uint64) (bool, error) {
-	f, err := os.Open(device)
+// holder finds the loop device on a file; "" if there is none.
+func holder(file fileID) (device string, err error) {
+	attached, err := filepath.Glob("/sys/block/loop*/loop")
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	defer f.Close()
-	info, err := unix.IoctlLoopGetStatus64(int(f.Fd()))
-	if errors.Is(err, unix.ENXIO) {
-		return false, nil
+	for _, dir := range attached {
+		device := "/dev/" + filepath.Base(filepath.Dir(dir))
+		f, err := os.Open(device)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // not this container's
+		}
+		if err != nil {
+			return "", err
+		}
+		info, err := unix.IoctlLoopGetStatus64(int(f.Fd()))
+		f.Close()
+		if err != nil {
+			continue // ENXIO: just detached
+		}
+		if (fileID{info.Device, info.Inode}) == file {
+			return device, nil
+		}
 	}
-	if err != nil {
-		return false, &os.PathError{Op: "LOOP_GET_STATUS64", Path: device, Err: err}
-	}
-	return info.Inode == inode, nil
+	return "", nil
 }

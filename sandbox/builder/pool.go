@@ -68,7 +68,7 @@ type Pool struct {
 	images    *images
 	lock      *os.File
 	life      context.Context
-	end       context.CancelFunc
+	end       context.CancelCauseFunc
 	close     func() error
 
 	mu        sync.Mutex
@@ -103,7 +103,7 @@ func Open(ctx context.Context, c Config) (*Pool, error) {
 		return nil, fmt.Errorf("builders: %w", err)
 	}
 	p := &Pool{config: c, lock: lock, builders: map[string]*entry{}, slots: map[int]bool{}}
-	p.life, p.end = context.WithCancel(context.WithoutCancel(ctx))
+	p.life, p.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	p.close = sync.OnceValue(p.closeOnce)
 	if err := p.open(ctx); err != nil {
 		lock.Close()
@@ -170,7 +170,7 @@ func (p *Pool) Bounds() []string {
 	for _, c := range p.hierarchy.missing() {
 		missing = append(missing, "no cgroup controller "+c+": builders are not bounded in it")
 	}
-	if p.images.device == "" {
+	if p.images.pool == (fileID{}) {
 		missing = append(missing, "no XFS: builders' disks are bounded one by one but not together, and each copies the template")
 	}
 	return missing
@@ -318,9 +318,9 @@ func (p *Pool) Prepare(ctx context.Context, warm func(context.Context, *Builder)
 	if p.Prepared() {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(p.life, cancel)()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(p.life, func() { cancel(ErrClosed) })()
 	b, err := p.start(ctx, "template", false)
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
@@ -342,7 +342,7 @@ func (p *Pool) Close() error { return p.close() }
 
 func (p *Pool) closeOnce() error {
 	p.mu.Lock()
-	p.end()
+	p.end(ErrClosed)
 	p.mu.Unlock()
 	p.ending.Wait()
 	p.preparing.Lock() // a template in the making has ended too

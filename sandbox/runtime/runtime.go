@@ -8,11 +8,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 )
 
-// Settings are the flags of the hidden "runtime" command, before "--" and what
+// settings are the flags of the hidden "runtime" command, before "--" and what
 // buildkitd says.
 type settings struct {
 	runc      string // the real runtime
@@ -82,6 +83,7 @@ func parse(args []string) (call, error) {
 	var ignored string
 	var ignoredBool bool
 	global := flag.NewFlagSet("runtime", flag.ContinueOnError)
+	global.SetOutput(io.Discard)
 	global.StringVar(&c.root, "root", c.root, "")
 	for _, name := range []string{"log", "log-format", "rootless"} {
 		global.StringVar(&ignored, name, "", "")
@@ -97,6 +99,7 @@ func parse(args []string) (call, error) {
 	}
 	c.name = global.Arg(0)
 	command := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	command.SetOutput(io.Discard)
 	for _, name := range []string{"bundle", "b"} {
 		command.StringVar(&c.bundle, name, ".", "")
 	}

@@ -47,7 +47,9 @@ func (s settings) prepareBundle(bundle string) (done bool, err error) {
 	for i := range spec.Mounts {
 		s.clampTmpfs(&spec.Mounts[i])
 	}
-	spec.Linux.CgroupsPath = "" // the builder's own cgroup bounds all of it; it may make none below
+	// The builder's own cgroup bounds all of it. It may make none below, and
+	// runc starts nothing that asks for one.
+	spec.Linux.CgroupsPath, spec.Linux.Resources = "", nil
 	spec.Linux.MaskedPaths = append(spec.Linux.MaskedPaths, maskedPaths()...)
 	return false, writeJSON(path, &spec)
 }
