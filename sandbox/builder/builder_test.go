@@ -3,6 +3,7 @@ package builder_test
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"net/http/httptest"
 	"os"
@@ -53,6 +54,52 @@ func TestStep(t *testing.T) {
 	}
 	if !slices.Contains(e.requests(), "a GET http://example.test/") {
 		t.Errorf("the egress saw only %q", e.requests())
+	}
+}
+
+// What the egress answers itself over TLS is trusted, by the daemon and so by
+// steps, if it is told to.
+func TestTrustedEgress(t *testing.T) {
+	c := config(t, t.TempDir())
+	e := newEgress(t)
+	c.Egress = e.serve
+	const site = "https://example.com/" // httptest's certificate is for it
+	b := get(t, open(t, c), "a")
+	if _, errs, err := build(t, b, llb.HTTP(site)); err == nil || !strings.Contains(errs, "certificate signed by unknown authority") {
+		t.Errorf("a stranger's certificate: %v: %s", err, errs)
+	}
+	c.Dir = t.TempDir()
+	c.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.site.Certificate().Raw})
+	b = get(t, open(t, c), "a")
+	if _, errs, err := build(t, b, llb.HTTP(site)); err != nil {
+		t.Errorf("a trusted certificate: %v: %s", err, errs)
+	}
+	out, errs, err := build(t, b, shell("wget -q -O- --no-check-certificate "+site))
+	if err != nil || !strings.Contains(out, "hello from example.com") || !strings.Contains(out, "GET "+site+" -> 200") {
+		t.Errorf("a step: %v: %s%s", err, out, errs)
+	}
+}
+
+// All kinds of mounts that a step can have pass the runtime.
+func TestMounts(t *testing.T) {
+	c := config(t, t.TempDir())
+	b := get(t, open(t, c), "a")
+	image := llb.Image("docker.io/library/busybox:latest")
+	files := llb.Scratch().File(llb.Mkdir("/dir", 0o755).Mkfile("/dir/file", 0o644, []byte("bound\n")))
+	step := image.Run(
+		llb.Args([]string{"/bin/sh", "-c", "cat /bound/file; echo kept > /cache/file; echo hello > /scratch/file; mount | grep /scratch; exit $(ls /secret | grep -c .)"}),
+		llb.AddMount("/bound", files, llb.SourcePath("/dir"), llb.Readonly),
+		llb.AddMount("/cache", llb.Scratch(), llb.AsPersistentCacheDir("cache", llb.CacheMountShared)),
+		llb.AddMount("/scratch", llb.Scratch(), llb.Tmpfs()),
+		llb.AddSecret("/secret", llb.SecretID("none"), llb.SecretOptional),
+	)
+	out, errs, err := build(t, b, step.Root())
+	if err != nil || !strings.Contains(out, "bound\n") || !strings.Contains(out, "size=262144k") {
+		t.Errorf("%v: %s%s", err, out, errs)
+	}
+	next := image.Run(llb.Args([]string{"/bin/cat", "/cache/file"}), llb.AddMount("/cache", llb.Scratch(), llb.AsPersistentCacheDir("cache", llb.CacheMountShared)))
+	if out, errs, err := build(t, b, next.Root()); err != nil || !strings.Contains(out, "kept\n") {
+		t.Errorf("the cache: %v: %s%s", err, out, errs)
 	}
 }
 

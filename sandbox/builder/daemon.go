@@ -24,6 +24,7 @@ const (
 	cniDir      = programs + "/cni"
 	cniConfig   = "/etc/builder/cni.conflist"
 	daemonToml  = "/etc/builder/buildkitd.toml"
+	trustDir    = "/etc/builder/trust"
 )
 
 // The bridge to which BuildKit's network proxy, not the steps, is connected.
@@ -137,6 +138,7 @@ func daemonEnv() []string {
 	const proxy = "http://" + egressAddress
 	return append(environ(),
 		"HTTP_PROXY="+proxy, "HTTPS_PROXY="+proxy, "http_proxy="+proxy, "https_proxy="+proxy,
+		"SSL_CERT_DIR="+trustDir, // beside the machine's bundle (Go's crypto/x509)
 		"BUILDKIT_STEP_LOG_MAX_SIZE=-1", "BUILDKIT_STEP_LOG_MAX_SPEED=-1",
 	)
 }
@@ -162,6 +164,7 @@ func (c Config) root(state *os.File) (*setup, []*os.File, error) {
 		},
 		Files: map[string]file{
 			daemonToml:           {0o644, toml},
+			trustDir + "/ca.pem": {0o644, string(c.CA)},
 			cniConfig:            {0o644, cniConflist},
 			runtimePath:          {0o755, c.runtimeScript()},
 			"/etc/passwd":        {0o644, "root:x:0:0:root:/run:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"},

@@ -79,6 +79,7 @@ func machine(dir, self, buildkitd, runc string, uidBase uint32) builder.Config {
 // refuses the rest.
 type egress struct {
 	mirror http.Handler
+	site   *httptest.Server // behind tunnels
 	mu     sync.Mutex
 	seen   []string // domain and URL of each request
 }
@@ -99,7 +100,11 @@ func newEgress(t *testing.T) *egress {
 	if err := remote.Write(ref, image); err != nil {
 		t.Fatal(err)
 	}
-	return &egress{mirror: handler}
+	site := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "hello from", r.Host)
+	}))
+	t.Cleanup(site.Close)
+	return &egress{mirror: handler, site: site}
 }
 
 func (e *egress) serve(ctx context.Context, domain string, l net.Listener) error {
@@ -107,6 +112,10 @@ func (e *egress) serve(ctx context.Context, domain string, l net.Listener) error
 		e.mu.Lock()
 		e.seen = append(e.seen, domain+" "+r.Method+" "+r.URL.String())
 		e.mu.Unlock()
+		if r.Method == http.MethodConnect {
+			e.tunnel(w)
+			return
+		}
 		switch r.URL.Host {
 		case mirror:
 			e.mirror.ServeHTTP(w, r)
@@ -121,6 +130,23 @@ func (e *egress) serve(ctx context.Context, domain string, l net.Listener) error
 		return err
 	}
 	return nil
+}
+
+// tunnel answers for every name with TLS, by the certificate of httptest.
+func (e *egress) tunnel(w http.ResponseWriter) {
+	w.WriteHeader(http.StatusOK)
+	client, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	site, err := net.Dial("tcp", e.site.Listener.Addr().String())
+	if err != nil {
+		return
+	}
+	defer site.Close()
+	go io.Copy(site, client)
+	io.Copy(client, site)
 }
 
 func (e *egress) requests() []string {

@@ -29,8 +29,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config is what a pool needs to know. All of it but Mirror, Mirrored, Template
-// and Idle is required.
+// Config is what a pool needs to know. All of it but Mirror, Mirrored, Template,
+// CA and Idle is required.
 type Config struct {
 	Dir       string   // state of all builders, on this machine only; one pool at a time uses it
 	Self      []string // how our own binary is started: its path, and arguments before the hidden command
@@ -44,6 +44,7 @@ type Config struct {
 	Mirror   string        // registry that is asked first, over plain HTTP through the egress
 	Mirrored []string      // for images of these registries, such as "docker.io"
 	Template string        // name of the state to start from; say with it what is in it
+	CA       []byte        // certificates in PEM that the daemon trusts besides the machine's, such as the egress's own
 	Idle     time.Duration // how long a builder that nobody uses is kept; 0: until the pool closes
 
 	// Egress serves the way out of the builder of a trust domain as an HTTP
