@@ -47,14 +47,14 @@ type Images interface {
 // Config is what a Builder works with. All of it is required.
 type Config struct {
 	Daemon   func(ctx context.Context, domain string) (Daemon, error)
-	Registry string                                                // host that builds push to, as the daemon reaches it
-	Push     func(job string) (password string, done func())       // lets a build push builds/<job> until done is called; the user is the job
-	Images   Images                                                // of that registry
-	Origin   func(ref, digest string) (origin, note string)        // who served an image, and what it is made from if it is a stand-in
-	Missing  func(ctx context.Context, ref string) string          // why an image can't be had and what there is instead; "" if nothing better is known
-	Requests func(domain string, since time.Time) []play.Requested // what the egress saw of a domain
-	Worker   string                                                // this node's name
-	Sandbox  string                                                // what runs the steps, e.g. "runc"
+	Registry string                                                  // host that builds push to, as the daemon reaches it
+	Push     func(job, domain string) (password string, done func()) // lets a build push builds/<job> until done is called; the user is the job
+	Images   Images                                                  // of that registry
+	Origin   func(ref, digest string) (origin, note string)          // who served an image, and what it is made from if it is a stand-in
+	Missing  func(ctx context.Context, ref string) string            // why an image can't be had and what there is instead; "" if nothing better is known
+	Requests func(domain string, since time.Time) []play.Requested   // what the egress saw of a domain
+	Worker   string                                                  // this node's name
+	Sandbox  string                                                  // what runs the steps, e.g. "runc"
 	Log      *slog.Logger
 }
 
@@ -109,7 +109,7 @@ func (b *Builder) Build(ctx context.Context, job play.Build, emit func(play.Fact
 		return play.Finished{}, play.Errorf(play.Unavailable, "No builder could be started.").Because(err)
 	}
 	defer daemon.Release()
-	password, done := b.Push(job.Job)
+	password, done := b.Push(job.Job, job.Domain)
 	defer done()
 	alone := b.enter(job.Domain)
 
@@ -121,7 +121,7 @@ func (b *Builder) Build(ctx context.Context, job play.Build, emit func(play.Fact
 	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := newRelay(job, began, emit, cancel)
-	r.origin, r.requests = b.Origin, func() []play.Requested { return b.Requests(job.Domain, began) }
+	r.registry, r.origin, r.requests = b.Registry, b.Origin, func() []play.Requested { return b.Requests(job.Domain, began) }
 	var stderr tail
 	runErr := daemon.Run(running, &stdin, r, &stderr)
 	after := daemon.Usage()
@@ -134,8 +134,8 @@ func (b *Builder) Build(ctx context.Context, job play.Build, emit func(play.Fact
 		return play.Finished{}, r.emitErr
 	case ctx.Err() != nil:
 		return interrupted(ctx, job, r)
-	case r.result == nil:
-		log.Error("the agent ended without a result", "err", errors.Join(runErr, r.err), "stderr", stderr.String(), "oom_kills", short.OOMKills)
+	case r.result == nil || r.err != nil:
+		log.Error("the agent gave no result", "err", errors.Join(runErr, r.err), "stderr", stderr.String(), "oom_kills", short.OOMKills)
 		return died(short), nil
 	}
 	if err := r.finish(quiet); err != nil {

@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	maxConfig = 4 << 20 // bytes of a manifest or of an image's configuration
-	maxUnpack = 1 << 30 // bytes of one layer's tar that are read to count its files
-	maxCounts = 4096    // layers whose counts are remembered
+	maxConfig = 4 << 20   // bytes of a manifest or of an image's configuration
+	maxUnpack = 512 << 20 // bytes of one layer's tar that are read to count its files
+	maxCounts = 4096      // layers whose counts are remembered
 )
 
 // exported reads back what the build pushed: the layers, joined to the steps that made them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -282,5 +283,51 @@ func TestInterrupted(t *testing.T) {
 	l := w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", "FROM busybox\nRUN true\n"))
 	if l.end.Outcome != play.OK {
 		t.Fatal(l)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	w := newWorld(t)
+	l := w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", "FROM busybox\nRUN x=0123456789abcdef; while true; do x=$x$x; done\n"))
+	if l.end.Outcome != play.LimitHit || !strings.Contains(l.end.Message, "memory") || l.end.Step != 2 {
+		t.Error(l)
+	}
+	l = w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", "FROM busybox\nRUN i=0; while test $i -lt 2000; do sleep 5 & i=$((i+1)); done\n"))
+	if l.err != nil || l.end.Outcome == play.OK || l.end.Outcome == play.Broken {
+		t.Error(l)
+	}
+	l = w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", "FROM busybox\nRUN echo the builder still works\n"))
+	if l.end.Outcome != play.OK {
+		t.Error(l)
+	}
+}
+
+// TestTogether runs builds at the same time in one builder, which solves what they share once.
+func TestTogether(t *testing.T) {
+	w := newWorld(t)
+	var all sync.WaitGroup
+	var logs [4]logged
+	for i := range logs {
+		job := w.job(t, play.BuildRequest{}, "Dockerfile", "FROM busybox\nRUN sleep 1; cat /proc/sys/kernel/random/uuid\nRUN echo mine\n")
+		all.Go(func() { logs[i] = w.run(t.Context(), job) })
+	}
+	all.Wait()
+	for _, l := range logs {
+		if l.end.Outcome != play.OK {
+			t.Fatal(l)
+		}
+		if l.output(t, 2) != logs[0].output(t, 2) || of[play.Exported](l)[0].Digest != of[play.Exported](logs[0])[0].Digest {
+			t.Error("the same file gave two results")
+		}
+	}
+}
+
+// TestBuilderDies takes the builder away in the middle of a build.
+func TestBuilderDies(t *testing.T) {
+	w := newWorld(t)
+	time.AfterFunc(2*time.Second, func() { w.pool.Close() })
+	l := w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", "FROM busybox\nRUN sleep 60\n"))
+	if l.err != nil || l.end.Outcome != play.Broken || l.took > 10*time.Second {
+		t.Error(l)
 	}
 }

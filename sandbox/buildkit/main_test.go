@@ -123,7 +123,7 @@ func newWorld(t testing.TB) *world {
 }
 
 // allow lets a job push its image.
-func (w *world) allow(job string) (string, func()) {
+func (w *world) allow(job, _ string) (string, func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.push[job] = "secret of " + job

@@ -28,8 +28,9 @@ type relay struct {
 	emit   func(play.Fact) error
 	cancel context.CancelCauseFunc // ends the agent
 
+	registry string // host whose requests are no news
 	origin   func(ref, digest string) (origin, note string)
-	requests func() []play.Requested
+	requests func() []play.Requested // that the egress saw so far
 
 	part    []byte // an unfinished line
 	total   int64
@@ -41,7 +42,12 @@ type relay struct {
 	vertices  map[string]play.Vertex
 	unseen    []play.Requested // claimed, not yet seen by the egress
 	confirmed map[string]bool  // hosts of requests that steps made
+	hosts     map[string]verdict
+	asked     time.Time // when hosts was made
 }
+
+// verdict is what the egress made of a host.
+type verdict struct{ rule, denial string }
 
 func newRelay(job play.Build, began time.Time, emit func(play.Fact) error, cancel context.CancelCauseFunc) *relay {
 	return &relay{job: job, began: began, emit: emit, cancel: cancel, vertices: map[string]play.Vertex{}, confirmed: map[string]bool{}}
@@ -130,7 +136,7 @@ func (r *relay) located(b *play.Base) {
 
 // claim takes a request that a step's output tells of. It counts once the egress saw its host.
 func (r *relay) claim(f play.Requested) error {
-	if !r.seen(&f, r.requests()) {
+	if !r.seen(&f) {
 		r.unseen = append(r.unseen, f)
 		return nil
 	}
@@ -138,23 +144,38 @@ func (r *relay) claim(f play.Requested) error {
 }
 
 // seen looks for the host of a claim among what the egress saw, and adds what only the egress knows.
-func (r *relay) seen(f *play.Requested, ledger []play.Requested) bool {
+func (r *relay) seen(f *play.Requested) bool {
 	host := hostOf(f.URL)
-	found := false
+	v, ok := r.hosts[host]
+	if !ok && time.Since(r.asked) > pace {
+		r.ask()
+		v, ok = r.hosts[host]
+	}
+	if !ok {
+		return false
+	}
+	r.confirmed[host] = true
+	f.Rule = v.rule
+	if v.denial != "" && (f.Status == 0 || f.Status >= 400) {
+		f.Allowed, f.Rule = false, v.denial
+	}
+	return true
+}
+
+// ask reads from the egress what it saw, and returns that too.
+func (r *relay) ask() []play.Requested {
+	ledger := r.requests()
+	r.asked, r.hosts = time.Now(), map[string]verdict{}
 	for _, s := range ledger {
-		if hostOf(s.URL) != host {
-			continue
+		v := r.hosts[hostOf(s.URL)]
+		if s.Allowed {
+			v.rule = s.Rule
+		} else {
+			v.denial = s.Rule
 		}
-		found = true
-		if f.Rule = s.Rule; !s.Allowed {
-			f.Allowed = false
-			break
-		}
+		r.hosts[hostOf(s.URL)] = v
 	}
-	if found {
-		r.confirmed[host] = true
-	}
-	return found
+	return ledger
 }
 
 // denied is the rule by which the egress refused a URL's host, or "".
@@ -162,21 +183,17 @@ func (r *relay) denied(url string) string {
 	if url == "" {
 		return ""
 	}
-	for _, s := range r.requests() {
-		if !s.Allowed && hostOf(s.URL) == hostOf(url) {
-			return s.Rule
-		}
-	}
-	return ""
+	r.ask()
+	return r.hosts[hostOf(url)].denial
 }
 
 // finish tells what was kept back until the agent's end: requests that the egress noted late, and, if no other
 // build used the builder meanwhile, those that no step made, such as pulls.
 func (r *relay) finish(alone bool) error {
-	ledger := r.requests()
+	ledger := r.ask()
 	begun := map[string]bool{}
 	for _, f := range r.unseen {
-		if r.seen(&f, ledger) {
+		if r.seen(&f) {
 			if err := r.send(f); err != nil {
 				return err
 			}
@@ -195,7 +212,7 @@ func (r *relay) finish(alone bool) error {
 		return nil
 	}
 	for _, f := range ledger {
-		if !r.confirmed[hostOf(f.URL)] {
+		if host := hostOf(f.URL); !r.confirmed[host] && host != r.registry {
 			f.Vertex = ""
 			if err := r.send(f); err != nil {
 				return err
