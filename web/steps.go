@@ -22,6 +22,7 @@ type step struct {
 	seen  *view.Step
 	now   play.Millis
 	lines []view.Line
+	heads bool // whether the heading of its stage stands above it
 }
 
 func stepOf(build string, s explain.Step, seen *view.Step, now play.Millis) step {
@@ -30,16 +31,14 @@ func stepOf(build string, s explain.Step, seen *view.Step, now play.Millis) step
 
 // steps is the list as it is drawn.
 type steps struct {
-	build  string
-	list   []step
-	stages []play.Stage
+	build string
+	list  []step
 }
 
 func stepsOf(b Build) steps {
 	out := steps{build: b.Job.ID}
 	seen := map[int]*view.Step{}
 	if b.Timeline != nil {
-		out.stages = b.Timeline.Plan.Stages
 		for i := range b.Timeline.Steps {
 			seen[b.Timeline.Steps[i].N] = &b.Timeline.Steps[i]
 		}
@@ -55,7 +54,23 @@ func stepsOf(b Build) steps {
 		st.lines = last(lines[s.N], stepLines)
 		out.list = append(out.list, st)
 	}
+	out.head()
 	return out
+}
+
+// head puts the stages' headings above their first steps, if there are stages to tell apart.
+func (s steps) head() {
+	var firsts []int
+	stage := -1
+	for i, st := range s.list {
+		if st.Stage > stage {
+			stage = st.Stage
+			firsts = append(firsts, i)
+		}
+	}
+	for _, i := range firsts {
+		s.list[i].heads = len(firsts) > 1 || s.list[i].StageName != ""
+	}
 }
 
 func last[T any](s []T, n int) []T { return s[max(0, len(s)-n):] }
@@ -68,8 +83,8 @@ func (b Build) elapsed() play.Millis {
 	return play.Millis(b.Now.Sub(b.Job.Created))
 }
 
-// color is the class that gives step n its colour: c1 to c8, then again.
-func color(n int) string { return fmt.Sprintf("c%d", (max(n, 1)-1)%8+1) }
+// color is the class that gives step n its colour: hue-1 to hue-8, then again.
+func color(n int) string { return fmt.Sprintf("hue-%d", (max(n, 1)-1)%8+1) }
 
 func (s step) id() string { return fmt.Sprintf("step-%d", s.N) }
 
@@ -239,11 +254,12 @@ func words(list []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-func stageName(s play.Stage) string {
-	if s.Name != "" {
-		return s.Name
+// stage is what people call the step's stage: its name, or its number.
+func (s step) stage() string {
+	if s.StageName != "" {
+		return s.StageName
 	}
-	return fmt.Sprint(s.Index)
+	return fmt.Sprint(s.Stage)
 }
 
 func severityIcon(s play.Severity) string {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -105,10 +106,10 @@ func manifestOf(metafile string) ([]byte, error) {
 	}
 	names := map[string]string{}
 	for file, o := range meta.Outputs {
-		if o.EntryPoint == "" || strings.HasSuffix(file, ".map") {
+		name, ok := strings.CutPrefix(o.EntryPoint, "src/")
+		if !ok || !slices.Contains(entries, name) {
 			continue
 		}
-		name := strings.TrimPrefix(o.EntryPoint, "src/")
 		if base, ok := strings.CutSuffix(name, ".ts"); ok {
 			name = base + ".js"
 		}

@@ -72,14 +72,14 @@ func TextSteps() []explain.Step {
 		if in.why != "" {
 			s.Why = []explain.Sentence{{Text: in.why}}
 		}
-		s.Before = explain.State{User: user, WorkingDir: dir, Shell: []string{"/bin/sh", "-c"}}
+		s.Before = explain.State{Base: "python:3.14-slim", User: user, WorkingDir: dir, Shell: []string{"/bin/sh", "-c"}}
 		switch name {
 		case "USER":
 			user = "app"
 		case "WORKDIR":
 			dir = strings.Fields(text)[1]
 		}
-		s.After = explain.State{User: user, WorkingDir: dir, Shell: []string{"/bin/sh", "-c"}}
+		s.After = explain.State{Base: "python:3.14-slim", User: user, WorkingDir: dir, Shell: []string{"/bin/sh", "-c"}}
 		if i >= 5 {
 			s.After.Env = []explain.Var{{Name: "LANG", Value: "C.UTF-8"}, {Name: "PATH", Value: "/venv/bin:/usr/local/bin:/usr/bin:/bin", Step: 6}}
 		}

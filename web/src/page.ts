@@ -1,5 +1,21 @@
 // Every page but the editor.
 
 import { chrome } from "./chrome";
+import { clocks } from "./clock";
+import { byId } from "./dom";
+import { pair } from "./pair";
+import { attach, follow } from "./result";
 
 chrome();
+const pane = byId("result");
+if (pane) {
+  pair();
+  const stop = pane.dataset["live"] ? clocks() : () => {};
+  follow(
+    attach(pane, () => {
+      stop();
+      const words = document.querySelector("#status .headline strong")?.textContent;
+      if (words) document.title = document.title.replace(/^[^·]*/, `${words.trim()} `);
+    }),
+  );
+}

@@ -1,0 +1,128 @@
+// The lines of a build: all of them in the log panel, each step's last ones in the step. The page stays
+// bounded; what is left out is in the log's text, and said.
+
+import { byId } from "./dom";
+
+const chunkRows = 100;
+const stepRows = 200; // as stepLines in steps.go
+const maxRows = 5000; // as logLines in steps.go
+
+export class Log {
+  private readonly box: HTMLElement;
+  private readonly only: HTMLSelectElement | null;
+  private readonly follow: HTMLInputElement | null;
+  private readonly omitted: HTMLElement | null;
+  private rows: number;
+  private readonly steps = new Set<string>();
+
+  constructor(box: HTMLElement) {
+    this.box = box;
+    this.only = byId<HTMLSelectElement>("log-only");
+    this.follow = byId<HTMLInputElement>("log-follow");
+    this.omitted = byId("log-omitted");
+    const rows = box.querySelectorAll<HTMLElement>(".line");
+    this.rows = rows.length;
+    for (const r of rows) this.know(r.dataset["step"]);
+    this.only?.addEventListener("change", () => this.filter());
+    this.follow?.addEventListener("change", () => this.toEnd());
+    box.addEventListener("scroll", () => {
+      if (this.follow && box.clientHeight > 0) this.follow.checked = this.atEnd();
+    });
+  }
+
+  // showOnly shows one step's lines, or all for "".
+  showOnly(step: string): void {
+    if (this.only) this.only.value = step;
+    this.filter();
+  }
+
+  // add puts rows at the end, or in the place of those with the same id.
+  add(rows: Iterable<HTMLElement>): void {
+    for (const row of rows) {
+      const old = byId(row.id);
+      if (old) {
+        old.replaceWith(row);
+      } else {
+        let chunk = this.box.lastElementChild;
+        if (!chunk || chunk.childElementCount >= chunkRows) {
+          chunk = document.createElement("div");
+          chunk.className = "chunk";
+          this.box.append(chunk);
+        }
+        chunk.append(row);
+        this.rows++;
+      }
+      this.know(row.dataset["step"]);
+      row.hidden = this.hides(row);
+      this.inStep(row);
+    }
+    this.trim();
+  }
+
+  // toEnd scrolls to the last line, if the reader follows.
+  toEnd(): void {
+    if (this.follow?.checked) this.box.scrollTop = this.box.scrollHeight;
+  }
+
+  private atEnd(): boolean {
+    return this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < 24;
+  }
+
+  private know(step: string | undefined): void {
+    if (!step || this.steps.has(step) || !this.only) return;
+    this.steps.add(step);
+    const option = new Option(`step ${step}`, step);
+    const after = [...this.only.options].find((o) => Number(o.value) > Number(step));
+    this.only.add(option, after ?? null);
+  }
+
+  private hides(row: HTMLElement): boolean {
+    const only = this.only?.value ?? "";
+    return only !== "" && row.dataset["step"] !== only;
+  }
+
+  private filter(): void {
+    for (const row of this.box.querySelectorAll<HTMLElement>(".line")) row.hidden = this.hides(row);
+    this.toEnd();
+  }
+
+  // inStep shows a copy of the row in its step.
+  private inStep(row: HTMLElement): void {
+    const step = row.dataset["step"];
+    if (!step) return;
+    const text = row.lastElementChild;
+    const now = byId(`now-${step}`);
+    if (now) now.textContent = text?.textContent?.trimEnd().slice(0, 200) ?? "";
+    const box = byId(`log-${step}`);
+    if (!box || !text) return;
+    const n = row.id.slice(1);
+    const copy = document.createElement("div");
+    copy.className = "line";
+    copy.dataset["n"] = n;
+    copy.append(...[...text.childNodes].map((c) => c.cloneNode(true)));
+    const old = box.querySelector(`:scope > [data-n="${n}"]`);
+    if (old) {
+      old.replaceWith(copy);
+      return;
+    }
+    const end = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+    box.append(copy);
+    while (box.childElementCount > stepRows) box.firstElementChild?.remove();
+    if (end) box.scrollTop = box.scrollHeight;
+  }
+
+  private trim(): void {
+    while (this.rows > maxRows) {
+      const first = this.box.firstElementChild;
+      if (!first) return;
+      this.rows -= first.childElementCount;
+      first.remove();
+    }
+    const n = Number(this.box.querySelector(".line")?.id.slice(1) ?? 1) - 1;
+    if (this.omitted && n > 0) {
+      this.omitted.hidden = false;
+      const where = this.omitted.querySelector(".n");
+      if (where) where.textContent = n.toLocaleString("en");
+    }
+  }
+}

@@ -1,1 +1,0 @@
-import{a as m}from"./chunk-7JXSMTHY.js";m();
