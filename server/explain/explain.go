@@ -8,6 +8,23 @@ import (
 	"slipway/server/view"
 )
 
+// Options are what is known beside the text. The zero value knows nothing more.
+type Options struct {
+	File      string                 // the Dockerfile's path in the context; "" is "Dockerfile"
+	Target    string                 // stage that is built: name or index; "" is the last
+	BuildArgs map[string]string      // given to the build
+	Platform  string                 // "" is linux/amd64
+	Files     []string               // paths of the build context, sorted; nil if they are not known
+	Ignored   func(path string) bool // whether .dockerignore leaves a file out; nil: nothing is
+
+	// Base tells the configuration of an image, where it is known: from the catalogue, from a table of official
+	// images, from an earlier build. nil knows none.
+	Base func(ref string) (play.ImageConfig, bool)
+
+	Findings []play.Diagnostic // of the linter; a job brings its own as well
+	Job      *view.Job         // the build, or nil
+}
+
 // Step is one annotated instruction.
 type Step struct {
 	N           int        `json:"n"`
