@@ -106,7 +106,7 @@ func publish(ctx context.Context, b *Bus, job string, s State, lines []byte, las
 		if err == nil {
 			return ack.Sequence, nil
 		}
-		if overtaken(err) {
+		if Overtaken(err) {
 			now, seq, err := read(ctx, b, job)
 			if err == nil && now == s {
 				return seq, nil // stored by an earlier try, whose answer was lost
@@ -125,7 +125,8 @@ func publish(ctx context.Context, b *Bus, job string, s State, lines []byte, las
 	}
 }
 
-func overtaken(err error) bool {
+// Overtaken reports whether a publish was refused because the subject's last message is not the expected one.
+func Overtaken(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) &&
 		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
