@@ -15,7 +15,7 @@ type lines struct {
 	runes  []int // code points before offset i*stride: keeps a look-up in a long line short
 }
 
-const stride = 256
+const stride = 64
 
 func newLines(src []byte) lines {
 	l := lines{src: src, starts: []int{0}, runes: make([]int, 0, len(src)/stride+1)}

@@ -1,15 +1,16 @@
 package lint
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // common is what the popular official images have in common over their versions: which variables they define, for
 // whom and where they start. The values are placeholders; only that they exist matters to the checks.
-func common(repo string) (Image, bool) {
-	for _, line := range strings.Split(strings.TrimSpace(commonImages), "\n") {
+var common = sync.OnceValue(func() map[string]Image {
+	all := map[string]Image{}
+	for line := range strings.Lines(strings.TrimSpace(commonImages)) {
 		fields := strings.Fields(line)
-		if fields[0] != repo {
-			continue
-		}
 		img := Image{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}}
 		for _, f := range fields[1:] {
 			if dir, ok := strings.CutPrefix(f, "workdir:"); ok {
@@ -20,10 +21,10 @@ func common(repo string) (Image, bool) {
 				img.Env = append(img.Env, f+"=value")
 			}
 		}
-		return img, true
+		all[fields[0]] = img
 	}
-	return Image{}, false
-}
+	return all
+})
 
 // commonImages was read off the official images' Dockerfiles (github.com/docker-library and the projects' own).
 const commonImages = `

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"strings"
+	"sync"
 
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
@@ -19,6 +19,7 @@ import (
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
 	bklint "github.com/moby/buildkit/frontend/subrequests/lint"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/apicaps"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	digest "github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
@@ -107,8 +108,8 @@ func (i images) find(ref string) (Image, bool) {
 			return img, true
 		}
 	}
-	repo, _, _ := strings.Cut(reference.FamiliarName(named), "@")
-	return common(repo)
+	img, ok := common()[reference.FamiliarName(named)]
+	return img, ok
 }
 
 // memory is a gateway that has a .dockerignore, and nothing else.
@@ -118,13 +119,19 @@ type memory struct {
 	ignore []byte
 }
 
+// The capabilities of this BuildKit, all of them.
+var (
+	gatewayCaps = sync.OnceValue(func() apicaps.CapSet { return gwpb.Caps.CapSet(gwpb.Caps.All()) })
+	llbCaps     = sync.OnceValue(func() apicaps.CapSet { return pb.Caps.CapSet(pb.Caps.All()) })
+)
+
 var errNone = errors.New("there is no daemon behind the linter")
 
 func (m *memory) BuildOpts() gateway.BuildOpts {
 	return gateway.BuildOpts{
 		Opts:    m.opts,
-		Caps:    gwpb.Caps.CapSet(gwpb.Caps.All()),
-		LLBCaps: pb.Caps.CapSet(pb.Caps.All()),
+		Caps:    gatewayCaps(),
+		LLBCaps: llbCaps(),
 		Workers: []gateway.WorkerInfo{{Platforms: []ocispecs.Platform{platforms.Normalize(platforms.DefaultSpec())}}},
 	}
 }

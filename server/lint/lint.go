@@ -17,7 +17,6 @@ import (
 	"slipway/server/play"
 
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 )
@@ -87,6 +86,8 @@ func Lint(ctx context.Context, in Input) ([]play.Diagnostic, error) {
 	if ok && in.Target != "" {
 		f.target = r.o.Stages[stage].Name // a stage without a name can't be chosen: all are checked
 	}
+	r.unknown = r.unknownStages(f.images)
+	r.broken(*cfg)
 	if err := r.run(ctx, f); err != nil {
 		return nil, err
 	}
@@ -173,14 +174,6 @@ func compare(a, b play.Position) int {
 func said(d play.Diagnostic) string {
 	s, _, _ := strings.Cut(d.Message, " (did you mean")
 	return s
-}
-
-// lineOf is the first line that BuildKit names, or 0.
-func lineOf(where []parser.Range) int {
-	if len(where) == 0 {
-		return 0
-	}
-	return where[0].Start.Line
 }
 
 func quote(s string) string {

@@ -4,6 +4,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"slipway/server/dockerfile"
 	"slipway/server/play"
@@ -98,7 +100,7 @@ func use(text, name string) (from, to int) {
 		}
 		rest, braced := strings.CutPrefix(text[i+1:], "{")
 		after, ok := strings.CutPrefix(rest, name)
-		if !ok || after != "" && isName(after[0]) {
+		if next, _ := utf8.DecodeRuneInString(after); !ok || next == '_' || unicode.IsLetter(next) || unicode.IsDigit(next) {
 			continue
 		}
 		to := len(text) - len(after)
@@ -110,17 +112,13 @@ func use(text, name string) (from, to int) {
 	return 0, 0
 }
 
-func isName(c byte) bool {
-	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
-
-// emptyLine finds the first empty line inside an instruction, with the end of the line before it.
+// emptyLine finds the first empty line inside an instruction.
 func emptyLine(o *dockerfile.Outline, in *dockerfile.Instruction, _ string) (play.Range, bool) {
-	last := head(o, in).End.Line
-	for line := in.Range.Start.Line + 1; line <= max(last, in.Range.End.Line); line++ {
-		start, end := o.Offset(play.Position{Line: line, Column: 1}), o.Offset(play.Position{Line: line + 1, Column: 1})
-		if strings.TrimSpace(string(o.Source[start:end])) == "" {
-			return play.Range{Start: o.Position(start - 1), End: o.Position(end - 1)}, true
+	for line := in.Range.Start.Line + 1; line <= in.Range.End.Line; line++ {
+		at := play.Range{Start: play.Position{Line: line, Column: 1}, End: play.Position{Line: line + 1, Column: 1}}
+		if strings.TrimSpace(string(o.Source[o.Offset(at.Start):o.Offset(at.End)])) == "" {
+			at.End = o.Position(o.Offset(at.End)) // the last line may have no next one
+			return at, true
 		}
 	}
 	return play.Range{}, false

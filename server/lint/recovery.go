@@ -11,6 +11,9 @@ import (
 	"slipway/server/dockerfile"
 	"slipway/server/play"
 
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	bklint "github.com/moby/buildkit/frontend/subrequests/lint"
 )
 
@@ -22,7 +25,6 @@ func (r *report) run(ctx context.Context, f *frontend) error {
 	if len(r.o.Instructions) == 0 {
 		return nil
 	}
-	r.unknown = r.unknownStages(f.images)
 	d := newDraft(r.o)
 	for range maxRuns {
 		res, err := f.lint(ctx, d.text())
@@ -87,35 +89,49 @@ func placed(e *bklint.BuildError) int {
 
 // warning takes over one finding of BuildKit's.
 func (r *report) warning(d *draft, w bklint.Warning) {
-	line := 0
-	if w.Location != nil && len(w.Location.Ranges) > 0 {
-		line = int(w.Location.Ranges[0].Start.Line)
+	if w.Location == nil || len(w.Location.Ranges) == 0 {
+		return
 	}
-	i := d.instruction(line)
-	if i < 0 {
-		return // about what this package put in
+	i := d.instruction(int(w.Location.Ranges[0].Start.Line))
+	if i < 0 || w.RuleName == undefinedVar && d.lost[quoted(w.Detail)] {
+		return // about what this package put in, or about what a broken instruction may define
 	}
-	in := &r.o.Instructions[i]
-	if w.RuleName == undefinedVar && d.lost[quoted(w.Detail)] {
-		return // the instruction that defines it is broken
-	}
+	r.warned(&r.o.Instructions[i], w.RuleName, w.Description, w.Detail)
+}
+
+// warned notes a finding of one of BuildKit's rules.
+func (r *report) warned(in *dockerfile.Instruction, id, about, msg string) {
 	at := head(r.o, in)
-	rule, ok := Find(w.RuleName)
+	rule, ok := Find(id)
 	if ok && rule.place != nil {
-		if narrow, ok := rule.place(r.o, in, w.Detail); ok {
+		if narrow, ok := rule.place(r.o, in, msg); ok {
 			at = narrow
 		}
 	}
-	found := r.diagnostic(w.RuleName, at, w.Detail)
+	found := r.diagnostic(id, at, msg)
 	found.Severity = r.severity
-	if w.RuleName == undefinedVar && r.unknown[in.Stage] {
+	if id == undefinedVar && r.unknown[in.Stage] {
 		found.Severity = play.SeverityInfo
 		found.Detail = "The variable is not defined in this file; the base image may define it, which isn't known here."
 	}
 	if !ok {
-		found.Detail = w.Description
+		found.Detail = about
 	}
 	r.found = append(r.found, found)
+}
+
+// broken checks what can be checked of instructions that BuildKit can't read: a run leaves them out.
+func (r *report) broken(cfg linter.Config) {
+	for i := range r.o.Instructions {
+		in := &r.o.Instructions[i]
+		if in.Err == nil {
+			continue
+		}
+		cfg.Warn = func(id, about, _, msg string, _ []parser.Range) { r.warned(in, id, about, msg) }
+		if res, err := parser.Parse(strings.NewReader(in.Text)); err == nil {
+			instructions.ParseInstructionWithLinter(res.AST.Children[0], linter.New(&cfg)) // its error is reported
+		}
+	}
 }
 
 // unknownStages marks the stages that begin, by whatever way, with an image of which nothing is known.

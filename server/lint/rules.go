@@ -3,6 +3,7 @@ package lint
 import (
 	"embed"
 	"strings"
+	"sync"
 
 	"slipway/server/dockerfile"
 	"slipway/server/play"
@@ -82,14 +83,18 @@ func Rules() []Rule {
 	}
 }
 
+var byID = sync.OnceValue(func() map[string]Rule {
+	all := map[string]Rule{}
+	for _, r := range Rules() {
+		all[r.ID] = r
+	}
+	return all
+})
+
 // Find is the rule of an id.
 func Find(id string) (Rule, bool) {
-	for _, r := range Rules() {
-		if r.ID == id {
-			return r, true
-		}
-	}
-	return Rule{}, false
+	r, ok := byID()[id]
+	return r, ok
 }
 
 //go:embed docs
