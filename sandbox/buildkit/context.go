@@ -86,6 +86,9 @@ func (f *files) parse(o *dockerfile.Outline) error {
 		}
 		return bad.In(*f.place(play.Range{Start: play.Position{Line: line, Column: 1}, End: play.Position{Line: line + 1, Column: 1}}))
 	}
+	if len(o.Problems) > 0 {
+		return play.Errorf(play.Invalid, "%s", o.Problems[0].Message).In(*f.place(o.Problems[0].Range))
+	}
 	return bad
 }
 

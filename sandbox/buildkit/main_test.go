@@ -249,7 +249,7 @@ func busybox() (v1.Image, error) {
 	}
 	w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755, Size: int64(len(program))})
 	w.Write(program)
-	for _, applet := range strings.Fields("sh cat echo env head ls printf seq sleep test touch true wget yes dd kill usleep") {
+	for _, applet := range strings.Fields("sh cat echo env head ls printf seq sleep test touch tr true wget yes dd kill usleep") {
 		w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: filepath.Join("bin", applet), Linkname: "busybox"})
 	}
 	if err := w.Close(); err != nil {
