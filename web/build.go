@@ -279,3 +279,11 @@ func stateIcon(state string) string {
 	}
 	return "failed"
 }
+
+// failedAt is where on the page the failure stands.
+func (b Build) failedAt() string {
+	if f := b.timeline().Finished; f != nil && f.Step > 0 && f.Step <= len(b.Steps) {
+		return fmt.Sprintf("#step-%d", f.Step)
+	}
+	return "#steps"
+}

@@ -374,7 +374,7 @@ func source(p EditorPage) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "</button> <a class=\"plain\" href=\"#download\" data-dialog=\"share\" aria-label=\"Download the files\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "</button> <a class=\"plain\" href=\"#share\" data-dialog=\"share\" aria-label=\"Download the files\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -974,7 +974,7 @@ func problems(found []play.Diagnostic) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if len(found) > 0 {
-			templ_7745c5c3_Err = findings(found).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = findings(found, "#file-0").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

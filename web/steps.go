@@ -282,3 +282,29 @@ func (s step) lastLine() string {
 	}
 	return clip(s.lines[len(s.lines)-1].Text, 200)
 }
+
+// sentences writes them one after the other.
+func sentences(list []explain.Sentence) string {
+	texts := make([]string, len(list))
+	for i, s := range list {
+		texts[i] = s.Text
+	}
+	return strings.Join(texts, " ")
+}
+
+// exitWords is the exit code and what it means.
+func exitWords(f explain.Failure) string {
+	if f.Meaning == "" {
+		return fmt.Sprintf("Exit code %d.", *f.ExitCode)
+	}
+	return fmt.Sprintf("Exit code %d: %s", *f.ExitCode, f.Meaning)
+}
+
+// tail is the last lines of output before a failure.
+func tail(f explain.Failure) string {
+	lines := make([]string, len(f.Tail))
+	for i, l := range f.Tail {
+		lines[i] = clip(l, 2000)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -21,8 +21,16 @@ export function pair(lit: (step: number) => void = () => {}): void {
   document.addEventListener("pointerover", (e) => light(stepOf(e.target)));
   document.addEventListener("focusin", (e) => light(stepOf(e.target)));
 
-  // A line of shown source leads to its step.
+  // A line of shown source leads to its step, and a place to its line.
   document.addEventListener("click", (e) => {
+    const place = (e.target as Element).closest<HTMLElement>("a[data-line]");
+    const shown = place && document.getElementById(`src-${place.dataset["line"]}`);
+    if (shown) {
+      e.preventDefault();
+      shown.scrollIntoView({ block: "center" });
+      light(shown.dataset["step"] ?? "");
+      return;
+    }
     const line = (e.target as Element).closest<HTMLElement>(".code > [data-step]");
     if (!line || getSelection()?.isCollapsed === false) return;
     document.getElementById(`step-${line.dataset["step"]}`)?.scrollIntoView({ block: "nearest", behavior: "smooth" });

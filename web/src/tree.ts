@@ -23,13 +23,12 @@ export function drawTree(list: HTMLElement, s: Shown, ask: Asked): void {
   for (const path of s.paths) {
     const slash = path.lastIndexOf("/");
     const dir = path.slice(0, Math.max(slash, 0));
-    const depth = Math.min(dir === "" ? 0 : dir.split("/").length, 4);
-    if (dir !== folder && dir !== "") rows.push(el("li", { class: `folder d${depth - 1}` }, `${dir}/`));
+    if (dir !== folder && dir !== "") rows.push(el("li", { class: "folder" }, `${dir}/`));
     folder = dir;
     const name = path.slice(slash + 1);
     const entry = el("button", { type: "button", class: "entry", title: path, "aria-current": path === s.front ? "true" : null }, icon("file"), el("span", {}, name));
     entry.addEventListener("click", () => ask.open(path));
-    const row = el("li", { class: `d${depth}` }, entry);
+    const row = el("li", { class: dir === "" ? null : "inside" }, entry);
     if (!s.readOnly) {
       const rename = el("button", { type: "button", class: "plain", "aria-label": `Rename ${path}`, title: "Rename" }, icon("rename"));
       rename.addEventListener("click", () => ask.rename(path));
