@@ -3,10 +3,10 @@ package builder_test
 import (
 	"bytes"
 	"context"
-	"encoding/pem"
 	"errors"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,29 +54,6 @@ func TestStep(t *testing.T) {
 	}
 	if !slices.Contains(e.requests(), "a GET http://example.test/") {
 		t.Errorf("the egress saw only %q", e.requests())
-	}
-}
-
-// What the egress answers itself over TLS is trusted, by the daemon and so by
-// steps, if it is told to.
-func TestTrustedEgress(t *testing.T) {
-	c := config(t, t.TempDir())
-	e := newEgress(t)
-	c.Egress = e.serve
-	const site = "https://example.com/" // httptest's certificate is for it
-	b := get(t, open(t, c), "a")
-	if _, errs, err := build(t, b, llb.HTTP(site)); err == nil || !strings.Contains(errs, "certificate signed by unknown authority") {
-		t.Errorf("a stranger's certificate: %v: %s", err, errs)
-	}
-	c.Dir = t.TempDir()
-	c.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.site.Certificate().Raw})
-	b = get(t, open(t, c), "a")
-	if _, errs, err := build(t, b, llb.HTTP(site)); err != nil {
-		t.Errorf("a trusted certificate: %v: %s", err, errs)
-	}
-	out, errs, err := build(t, b, shell("wget -q -O- --no-check-certificate "+site))
-	if err != nil || !strings.Contains(out, "hello from example.com") || !strings.Contains(out, "GET "+site+" -> 200") {
-		t.Errorf("a step: %v: %s%s", err, out, errs)
 	}
 }
 
@@ -347,6 +324,41 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
+// Without XFS there is no pool: templates are copied, and somebody is told.
+func TestWithoutPool(t *testing.T) {
+	c := config(t, t.TempDir())
+	c.Template = "one"
+	before := leftovers(t, c)
+	mkfs, err := exec.LookPath("mkfs.ext4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := t.TempDir()
+	if err := os.Symlink(mkfs, filepath.Join(programs, "mkfs.ext4")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", programs) // no mkfs.xfs
+	p := open(t, c)
+	if bounds := strings.Join(p.Bounds(), "\n"); !strings.Contains(bounds, "no XFS") {
+		t.Errorf("bounds: %q", bounds)
+	}
+	err = p.Prepare(t.Context(), func(_ context.Context, b *builder.Builder) error {
+		_, _, err := run(t, b, strings.NewReader("hello"), "keep", "/var/lib/buildkit/mine")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, errs, err := run(t, get(t, p, "a"), nil, "list", "/var/lib/buildkit")
+	if err != nil || !strings.Contains(out, "/mine\n") {
+		t.Errorf("a copy of the template: %v: %s%s", err, out, errs)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	compare(t, before, leftovers(t, c))
+}
+
 func TestPrepareFails(t *testing.T) {
 	c := config(t, t.TempDir())
 	c.Template = "one"
@@ -362,79 +374,6 @@ func TestPrepareFails(t *testing.T) {
 		t.Error(err)
 	}
 	compare(t, before, leftovers(t, c))
-}
-
-// A full disk is the builder's own; others and the machine don't feel it.
-func TestFullDisk(t *testing.T) {
-	c := config(t, t.TempDir())
-	c.Limits.Disk = 256 << 20
-	p := open(t, c)
-	a, other := get(t, p, "a"), get(t, p, "b")
-	var before, after syscall.Statfs_t
-	if err := syscall.Statfs(c.Dir, &before); err != nil {
-		t.Fatal(err)
-	}
-	_, errs, err := build(t, a, shell("dd if=/dev/zero of=/big bs=1M; ls -l /big; exit 3"))
-	if err == nil || !strings.Contains(errs, "exit code: 3") {
-		t.Errorf("%v: %s", err, errs)
-	}
-	out, errs, err := run(t, a, nil, "fill", "/var/lib/buildkit/big")
-	if err == nil || !strings.Contains(errs, "no space left") {
-		t.Errorf("fill: %v: %s%s", err, out, errs)
-	}
-	if err := syscall.Statfs(c.Dir, &after); err != nil {
-		t.Fatal(err)
-	}
-	if used := int64(before.Bavail-after.Bavail) * after.Bsize; used > 2*c.Limits.Disk {
-		t.Errorf("the machine lost %d bytes to a builder of %d", used, c.Limits.Disk)
-	}
-	if u := a.Usage(); u.Disk == 0 || u.DiskFree == 0 || u.Disk > c.Limits.Disk {
-		t.Errorf("usage: %+v", u)
-	}
-	if _, errs, err := build(t, other, shell("echo hello")); err != nil {
-		t.Errorf("another builder: %v: %s", err, errs)
-	}
-	select {
-	case <-a.Done():
-		t.Errorf("the builder died: %v", a.Err())
-	default:
-	}
-}
-
-// Memory runs out for an agent and for a step before it does for the daemon.
-func TestOutOfMemory(t *testing.T) {
-	c := config(t, t.TempDir())
-	c.Limits.Memory = 512 << 20
-	b := get(t, open(t, c), "a")
-	var exit *builder.ExitError
-	if _, _, err := run(t, b, nil, "eat"); !errors.As(err, &exit) || exit.Signal != int(syscall.SIGKILL) {
-		t.Errorf("a hungry agent: %v", err)
-	}
-	if _, errs, err := build(t, b, shell("dd if=/dev/zero of=/dev/null bs=1G count=1")); err == nil || !strings.Contains(errs, "137") {
-		t.Errorf("a hungry step: %v: %s", err, errs)
-	}
-	if u := b.Usage(); u.OOMKills < 2 || u.MemoryPeak > c.Limits.Memory+1<<20 {
-		t.Errorf("usage: %+v", u)
-	}
-	if _, errs, err := build(t, b, shell("echo hello")); err != nil {
-		t.Errorf("the builder after it: %v: %s", err, errs)
-	}
-}
-
-// A fork bomb leaves the daemon processes to work with.
-func TestForkBomb(t *testing.T) {
-	c := config(t, t.TempDir())
-	b := get(t, open(t, c), "a")
-	_, errs, err := build(t, b, shell(`n=0; while [ $n -lt 600 ]; do sleep 60 & n=$((n+1)); done; exit 5`))
-	if err == nil || !strings.Contains(errs, "exit code: ") {
-		t.Errorf("%v: %s", err, errs)
-	}
-	if u := b.Usage(); u.PIDs > c.Limits.PIDs {
-		t.Errorf("usage: %+v", u)
-	}
-	if _, errs, err := build(t, b, shell("echo hello")); err != nil {
-		t.Errorf("the builder after it: %v: %s", err, errs)
-	}
 }
 
 // A server that is killed leaves no process, and the next one no trace of it.
@@ -459,32 +398,6 @@ func TestSweep(t *testing.T) {
 	}
 	if now := leftovers(t, c); now.cgroups != before.cgroups+bounds(t) {
 		t.Errorf("cgroups: %d, were %d, and one builder has %d", now.cgroups, before.cgroups, bounds(t))
-	}
-}
-
-// Programs that don't look into the image's bundle trust the network proxy too,
-// in images without a bundle once a builder has seen its certificate.
-func TestTrust(t *testing.T) {
-	b := get(t, open(t, config(t, t.TempDir())), "a")
-	show := `echo file=$NODE_EXTRA_CA_CERTS; grep -c "BEGIN CERTIFICATE" $NODE_EXTRA_CA_CERTS; ls -l / /dev | grep -c ca.pem`
-	out, errs, err := build(t, b, shell(show+"; true"))
-	if err != nil || !strings.Contains(out, "file=\n") {
-		t.Errorf("before: %v: %s%s", err, out, errs)
-	}
-	bundle := llb.Mkdir("/etc/ssl", 0o755, llb.WithParents(true)).Mkfile("/etc/ssl/cert.pem", 0o644, nil)
-	teach := llb.Scratch().File(bundle).Run(llb.Args([]string{"slipway-teach-proxy-ca"}))
-	if _, errs, err := build(t, b, teach.Root()); err != nil {
-		t.Fatalf("teach: %v: %s", err, errs)
-	}
-	out, errs, err = build(t, b, shell(show))
-	if err != nil || !strings.Contains(out, "file=/dev/proxy-ca.pem\n1\n1\n") {
-		t.Errorf("after: %v: %s%s", err, out, errs)
-	}
-	image := llb.Image("docker.io/library/busybox:latest").File(bundle)
-	with := image.Run(llb.Args([]string{"/bin/sh", "-c", "echo file=$SSL_CERT_FILE; grep -c BEGIN $SSL_CERT_FILE"}))
-	out, errs, err = build(t, b, with.Root())
-	if err != nil || !strings.Contains(out, "file=/etc/ssl/cert.pem\n1\n") {
-		t.Errorf("with a bundle: %v: %s%s", err, out, errs)
 	}
 }
 

@@ -208,10 +208,14 @@ func (c Config) root(state *os.File) (*setup, []*os.File, error) {
 	return s, append(mounts, state), nil
 }
 
-// placeSystem gives the builder the machine's shared libraries, its shell and
-// its certificate authorities, read-only.
+// placeSystem gives the builder the machine's shared libraries, its certificate
+// authorities and a shell for the runtime script, read-only. Nothing of the
+// machine's other programs is inside.
 func (c Config) placeSystem(s *setup, place func(path, target string) error) error {
-	for _, path := range []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/pki"} {
+	for _, path := range []string{
+		"/bin/sh", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache",
+		"/etc/ssl/certs", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
+	} {
 		info, err := os.Lstat(path)
 		if os.IsNotExist(err) {
 			continue
@@ -219,7 +223,7 @@ func (c Config) placeSystem(s *setup, place func(path, target string) error) err
 		if err != nil {
 			return err
 		}
-		if info.Mode()&os.ModeSymlink == 0 {
+		if info.Mode()&os.ModeSymlink == 0 || path == "/bin/sh" {
 			err = place(path, path)
 		} else if target, e := os.Readlink(path); e != nil {
 			err = e

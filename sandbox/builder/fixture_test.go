@@ -134,18 +134,20 @@ func (e *egress) serve(ctx context.Context, domain string, l net.Listener) error
 
 // tunnel answers for every name with TLS, by the certificate of httptest.
 func (e *egress) tunnel(w http.ResponseWriter) {
-	w.WriteHeader(http.StatusOK)
-	client, _, err := http.NewResponseController(w).Hijack()
+	client, sent, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
 	defer client.Close()
+	if _, err := io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+		return
+	}
 	site, err := net.Dial("tcp", e.site.Listener.Addr().String())
 	if err != nil {
 		return
 	}
 	defer site.Close()
-	go io.Copy(site, client)
+	go io.Copy(site, sent)
 	io.Copy(client, site)
 }
 

@@ -39,15 +39,16 @@ func openImages(ctx context.Context, dir, template string, size int64, log *slog
 	if template != "" {
 		im.template = "template-" + template
 	}
-	err := im.openPool(ctx, filepath.Join(dir, poolFile), size)
-	if err == nil {
-		return im, im.dropOldTemplates()
+	if err := im.openPool(ctx, filepath.Join(dir, poolFile), size); err != nil {
+		log.Warn("no pool with reflinks: each builder copies the template and only its own size is bounded", "err", err)
+		if im.dir, err = os.Open(dir); err != nil {
+			return nil, err
+		}
 	}
-	log.Warn("no pool with reflinks: each builder copies the template and only its own size is bounded", "err", err)
-	if im.dir, err = os.Open(dir); err != nil {
-		return nil, err
+	if err := im.dropOldTemplates(); err != nil {
+		return nil, errors.Join(err, im.close())
 	}
-	return im, im.dropOldTemplates()
+	return im, nil
 }
 
 func (im *images) openPool(ctx context.Context, path string, size int64) error {

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
@@ -34,8 +35,8 @@ import (
 type Config struct {
 	Dir       string   // state of all builders, on this machine only; one pool at a time uses it
 	Self      []string // how our own binary is started: its path, and arguments before the hidden command
-	Buildkitd string   // path of buildkitd
-	Runc      string   // path of runc
+	Buildkitd string   // path of buildkitd, or its name in PATH
+	Runc      string   // the same of runc
 	CNI       string   // folder of the CNI plugins bridge, host-local and loopback
 	UIDBase   uint32   // first of the machine's user and group ids that builders use; each takes 65,536
 	Disk      int64    // bytes of all builders' filesystems together
@@ -93,7 +94,7 @@ var ErrClosed = errors.New("the builder pool is closed")
 // Open checks what builders need, sweeps what a dead server left in dir, and
 // opens the pool. Builders start on demand.
 func Open(ctx context.Context, c Config) (*Pool, error) {
-	if err := c.check(); err != nil {
+	if err := c.resolve(); err != nil {
 		return nil, fmt.Errorf("builders: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Join(c.Dir, runDir), 0o700); err != nil {
@@ -127,11 +128,14 @@ func (p *Pool) open(ctx context.Context) (err error) {
 	return err
 }
 
-// check finds what is wrong with a configuration or a machine before anything
-// is started.
-func (c Config) check() error {
+// resolve finds what is wrong with a configuration or a machine before anything
+// is started, and where the programs are.
+func (c *Config) resolve() (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("only root can start builders; they themselves have no privileges")
+	}
+	if err := checkKernel(); err != nil {
+		return err
 	}
 	if len(c.Self) == 0 {
 		return errors.New("no command that starts our own binary")
@@ -140,13 +144,35 @@ func (c Config) check() error {
 	if l.Memory <= 0 || l.PIDs <= 0 || l.CPUs <= 0 || l.Disk <= 0 || l.Steps <= 0 || c.Disk < l.Disk {
 		return fmt.Errorf("limits must be positive, and the disk of all at least that of one: %+v", l)
 	}
+	for _, program := range []*string{&c.Buildkitd, &c.Runc} {
+		if *program, err = exec.LookPath(*program); err != nil {
+			return err
+		}
+	}
 	for what, path := range map[string]string{
-		"our own binary": c.Self[0], "buildkitd": c.Buildkitd, "runc": c.Runc,
-		"the CNI plugins": filepath.Join(c.CNI, "bridge"), "loop devices": "/dev/loop-control",
+		"our own binary": c.Self[0], "the CNI plugins": filepath.Join(c.CNI, "bridge"), "loop devices": "/dev/loop-control",
 	} {
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
+	}
+	return nil
+}
+
+// checkKernel insists on Linux 5.19: the first with overlayfs on mounts whose
+// owners are mapped.
+func checkKernel() error {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return fmt.Errorf("uname: %w", err)
+	}
+	release := unix.ByteSliceToString(name.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return fmt.Errorf("kernel %s: %w", release, err)
+	}
+	if major < 5 || major == 5 && minor < 19 {
+		return fmt.Errorf("kernel %s is too old: builders need Linux 5.19", release)
 	}
 	return nil
 }
