@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"slipway/sandbox/builder"
+	"slipway/sandbox/buildkit"
+	"slipway/sandbox/egress"
+	"slipway/sandbox/registry"
+	"slipway/sandbox/registry/catalog"
+	"slipway/server/play"
+)
+
+// registryHost is the registry's name inside builders; no resolver knows it.
+const registryHost = "registry.slipway.internal"
+
+// node is what a machine needs to build: builders, their way out, and the registry behind it.
+type node struct {
+	settings Settings
+	log      *slog.Logger
+	catalog  *catalog.Catalog
+	registry *registry.Registry
+	egress   *egress.Egress
+	pool     *builder.Pool
+	builder  *buildkit.Builder
+	state    atomic.Pointer[string] // why it is not ready; nil: it is
+}
+
+// openNode opens the registry and the pool of builders. Nothing is built until prepare has returned.
+func openNode(ctx context.Context, s Settings, log *slog.Logger) (*node, error) {
+	n := &node{settings: s, log: log, catalog: catalog.Open(s.catalogDir())}
+	n.say("starting")
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if s.EgressProxy != nil {
+		transport.Proxy = http.ProxyURL(s.EgressProxy)
+	}
+	var err error
+	n.registry, err = registry.New(registry.Config{
+		Dir: filepath.Join(s.Data, "registry"), Catalog: n.catalog, Host: registryHost, Transport: transport,
+		// Whoever has the link of a build may have its image.
+		CanPull:  func(context.Context, *http.Request, string) bool { return true },
+		MaxImage: int64(s.Disk) / 2, MaxCache: 20 << 30, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the registry: %w", err)
+	}
+	if err := n.openEgress(); err != nil {
+		return nil, fmt.Errorf("open the egress: %w", err)
+	}
+	template, err := n.template()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	n.pool, err = builder.Open(ctx, builder.Config{
+		Dir: filepath.Join(s.Data, "builders"), Self: []string{self}, Buildkitd: s.Buildkitd, Runc: s.Runc, CNI: s.CNI,
+		UIDBase: s.UIDBase, Disk: int64(s.DiskTotal), Template: template, CA: n.egress.CA(), Egress: n.egress.Serve, Log: log,
+		Mirror: registryHost, Mirrored: registry.Registries(),
+		Limits: builder.Limits{Memory: int64(s.Memory), PIDs: s.PIDs, CPUs: s.CPUs, Disk: int64(s.Disk), Steps: s.Slots},
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.builder = n.newBuilder(func(ctx context.Context, domain string) (*builder.Builder, error) { return n.pool.Get(ctx, domain) })
+	return n, nil
+}
+
+func (n *node) openEgress() error {
+	cfg := egress.Config{
+		Inside: map[string]http.Handler{registryHost: n.registry},
+		Allow:  n.settings.EgressAllow, Proxy: n.settings.EgressProxy, Log: n.log,
+	}
+	python := registry.NewPython(n.catalog)
+	hosts, err := python.Hosts()
+	if err != nil {
+		return err
+	}
+	if len(hosts) > 0 {
+		cfg.StandIns = []egress.StandIn{{Hosts: hosts, Handler: python}}
+	}
+	n.egress, err = egress.New(cfg)
+	return err
+}
+
+func (n *node) newBuilder(get func(context.Context, string) (*builder.Builder, error)) *buildkit.Builder {
+	return buildkit.New(buildkit.Config{
+		Daemon: func(ctx context.Context, domain string) (buildkit.Daemon, error) {
+			b, err := get(ctx, domain)
+			if err != nil {
+				return nil, err
+			}
+			return daemon{b}, nil
+		},
+		Registry: registryHost, Push: n.registry.Push, Images: n.registry, Origin: n.registry.Origin, Missing: n.registry.Missing,
+		Requests: n.egress.Requests, Worker: n.settings.name(), Sandbox: "runc", Log: n.log,
+	})
+}
+
+// daemon lends a builder to one build.
+type daemon struct{ *builder.Builder }
+
+func (d daemon) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+	p, err := d.Start(ctx, "agent")
+	if err != nil {
+		return err
+	}
+	defer p.Stdout.Close()
+	defer p.Stderr.Close()
+	var streams errgroup.Group
+	streams.Go(func() error {
+		defer p.Stdin.Close()
+		if _, err := io.Copy(p.Stdin, stdin); err != nil && !errors.Is(err, syscall.EPIPE) {
+			return err
+		}
+		return nil // one that has heard enough ends by its own word
+	})
+	streams.Go(func() error { return copyOrKill(p, stdout, p.Stdout) })
+	streams.Go(func() error { return copyOrKill(p, stderr, p.Stderr) })
+	err = streams.Wait()
+	return errors.Join(p.Wait(), err)
+}
+
+// copyOrKill copies a stream of the agent; one that nobody takes ends the agent.
+func copyOrKill(p *builder.Process, w io.Writer, r io.Reader) error {
+	_, err := io.Copy(w, r)
+	if err != nil {
+		p.Kill()
+	}
+	return err
+}
+
+func (d daemon) Usage() buildkit.Usage {
+	u := d.Builder.Usage()
+	return buildkit.Usage{OOMKills: u.OOMKills, PIDsRefused: u.PIDsRefused}
+}
+
+// template names the state from which builders start: by what is in it.
+func (n *node) template() (string, error) {
+	refs, err := n.baseImages()
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	info, err := os.Stat(n.settings.Buildkitd)
+	if err == nil { // else the pool says what is wrong
+		fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano())
+	}
+	fmt.Fprintln(h, refs)
+	return play.Name(h.Sum(nil), 16), nil
+}
+
+// baseImages are the catalogue's images, one reference for each digest.
+func (n *node) baseImages() ([]string, error) {
+	images, err := n.catalog.Images()
+	if err != nil {
+		return nil, fmt.Errorf("read the catalogue: %w", err)
+	}
+	var refs []string
+	seen := map[string]bool{}
+	for _, i := range images {
+		if d := i.Digest.String(); !seen[d] {
+			seen[d] = true
+			refs = append(refs, i.Ref+"@"+d)
+		}
+	}
+	return refs, nil
+}
+
+// prepare makes, once for each catalogue, the file system that builders start from: one in which the base
+// images are unpacked already, by a build that looks into each.
+func (n *node) prepare(ctx context.Context) error {
+	if n.pool.Prepared() {
+		n.state.Store(nil)
+		return nil
+	}
+	refs, err := n.baseImages()
+	if err != nil {
+		return err
+	}
+	n.say("unpacking %d base images, once", len(refs))
+	n.log.Info("unpacking base images for the builders; this is done once for each catalogue", "images", len(refs))
+	if err := n.pool.Prepare(ctx, func(ctx context.Context, b *builder.Builder) error { return n.warm(ctx, b, refs) }); err != nil {
+		return err
+	}
+	n.state.Store(nil)
+	return nil
+}
+
+func (n *node) warm(ctx context.Context, b *builder.Builder, refs []string) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	text := "FROM scratch\n"
+	for i, ref := range refs {
+		text += fmt.Sprintf("COPY --from=%s /etc/passwd /%d\n", ref, i)
+	}
+	limits := play.DefaultLimits()
+	limits.Build = time.Hour
+	rev, err := play.NewRevision([]play.File{{Path: "Dockerfile", Content: []byte(text)}}, limits)
+	if err != nil {
+		return err
+	}
+	const job = "template"
+	defer n.registry.Delete(job)
+	once := n.newBuilder(func(context.Context, string) (*builder.Builder, error) { return b, nil })
+	end, err := once.Build(ctx, play.Build{
+		Job: job, Attempt: 1, Domain: "template", Created: time.Now(), Revision: rev, Limits: limits,
+		Request: play.BuildRequest{Revision: rev.ID},
+	}, func(play.Fact) error { return nil })
+	if err == nil && end.Outcome != play.OK {
+		err = fmt.Errorf("unpack the base images: %s", end.Message)
+	}
+	return err
+}
+
+// ready is a check of the server: nil once builds can run.
+func (n *node) ready(context.Context) error {
+	if why := n.state.Load(); why != nil {
+		return fmt.Errorf("%s", *why)
+	}
+	return nil
+}
+
+func (n *node) say(format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	n.state.Store(&s)
+}
+
+// secrets are texts of this machine that no log may hold.
+func (s Settings) secrets() []string {
+	var secrets []string
+	if s.EgressProxy != nil {
+		if password, ok := s.EgressProxy.User.Password(); ok {
+			secrets = append(secrets, password)
+		}
+	}
+	return slices.DeleteFunc(secrets, func(s string) bool { return strings.TrimSpace(s) == "" })
+}
