@@ -19,16 +19,35 @@ func Build(steps []Step, j *view.Job, files []string) []Step {
 	out := slices.Clone(steps)
 	for i := range out {
 		out[i].Findings = slices.Clip(out[i].Findings)
+		var s *view.Step
 		if k := out[i].N - 1; k < len(t.Steps) && t.Steps[k].N == out[i].N {
-			out[i].Needed = t.Steps[k].Needed
-			out[i].Build = result(out[i], t, &t.Steps[k])
-			if t.Steps[k].Status == view.Failing {
-				out[i].Build.Failure = failure(out[i], t, &t.Steps[k], j, files)
-			}
+			s = &t.Steps[k]
+			out[i].Needed = s.Needed
+		} else if blamed(out[i], t.Finished) { // the build failed before it had a plan
+			s = &view.Step{Step: play.Step{N: out[i].N}, Status: view.Failing}
+		} else {
+			continue
+		}
+		out[i].Build = result(out[i], t, s)
+		if s.Status == view.Failing {
+			out[i].Build.Failure = failure(out[i], t, s, j, files)
 		}
 	}
+	settle(out, t)
 	attach(out, t.Findings)
 	return out
+}
+
+// blamed reports whether the end of the build names a step, by its number or by its place.
+func blamed(s Step, f *play.Finished) bool {
+	switch {
+	case f == nil || f.Outcome == play.OK:
+		return false
+	case f.Step != 0 || f.At == nil:
+		return f.Step == s.N
+	}
+	line := f.At.Range.Start.Line
+	return line >= s.Range.Start.Line && line <= s.Range.End.Line
 }
 
 // result is what became of a step.
@@ -115,7 +134,7 @@ func cameFrom(b play.Base) string {
 	}
 	switch {
 	case b.Origin == play.OriginCatalogue && b.Note != "":
-		return fmt.Sprintf("Came from Slipway's catalogue: a stand-in for %s, made from %s%s.", b.Ref, strings.TrimSuffix(b.Note, "."), digest)
+		return fmt.Sprintf("Came from Slipway's catalogue%s. %s", digest, b.Note)
 	case b.Origin == play.OriginCatalogue:
 		return fmt.Sprintf("Came from Slipway's catalogue: a stand-in for %s%s.", b.Ref, digest)
 	case b.Origin != "":

@@ -20,12 +20,12 @@ var exitCode = regexp.MustCompile(`exit code: (\d+)`)
 // failure is why a step failed.
 func failure(step Step, t *view.Timeline, s *view.Step, j *view.Job, files []string) *Failure {
 	f := &Failure{Message: s.Error}
-	mine := t.Finished != nil && (t.Finished.Step == s.N || t.Finished.Step == 0 && owns(s, t.Finished.Vertex))
+	mine := blamed(step, t.Finished) || t.Finished != nil && t.Finished.Step == 0 && owns(s, t.Finished.Vertex)
 	if mine {
 		if t.Finished.Message != "" {
 			f.Message = t.Finished.Message
 		}
-		f.ExitCode, f.Hint = t.Finished.ExitCode, t.Finished.Hint
+		f.ExitCode = t.Finished.ExitCode
 	}
 	if m := exitCode.FindStringSubmatch(s.Error); f.ExitCode == nil && m != nil {
 		if n, err := strconv.Atoi(m[1]); err == nil {
@@ -41,8 +41,8 @@ func failure(step Step, t *view.Timeline, s *view.Step, j *view.Job, files []str
 	if f.ExitCode != nil {
 		f.Meaning = c.meaning(*f.ExitCode)
 	}
-	if f.Hint == "" {
-		f.Hint = c.hint()
+	if f.Hint = c.hint(); f.Hint == "" && mine {
+		f.Hint = t.Finished.Hint
 	}
 	return f
 }

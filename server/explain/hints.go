@@ -25,7 +25,7 @@ var hints = []func(clues) string{
 	refusedHost, offline, noSpace, outOfMemory,
 	aptPackage, aptLock, apkPackage, debconf,
 	pipPackage, pipManaged, pipCompile, npmManifest, npmLock, goModule, goVersion,
-	copyMissing, ignoredFile, stageMissing, imageMissing, checksum,
+	copyMissing, stageMissing, imageMissing, checksum,
 	carriageReturn, commandMissing, permission, noSuchUser, scriptMissing,
 }
 
@@ -140,7 +140,7 @@ func pipCompile(c clues) string {
 }
 
 func npmManifest(c clues) string {
-	if c.find(`(?s)(?:npm (?:ERR!|error) (?:code )?ENOENT.*package\.json|Could not read package\.json|enoent.*package\.json)()`) == "" && !strings.Contains(c.tail, "package.json'") {
+	if c.find(`(?s)(npm (?:ERR!|error) (?:code )?ENOENT.*package\.json|Could not read package\.json)`) == "" {
 		return ""
 	}
 	dir := c.step.Before.WorkingDir
@@ -183,6 +183,9 @@ func copyMissing(c clues) string {
 	if strings.Contains(c.step.Text, "--from=") {
 		return fmt.Sprintf("The stage or image that --from names has no %s: paths there begin at its root.", p)
 	}
+	if slices.Contains(c.files, p) {
+		return fmt.Sprintf("%s is there, but .dockerignore leaves it out: take the line away that matches it, or add a last line !%s.", p, p)
+	}
 	if near := nearest(p, c.files); near != "" {
 		return fmt.Sprintf("The build context has no %s, but it has %s.", p, near)
 	}
@@ -211,13 +214,6 @@ func nearest(p string, files []string) string {
 		}
 	}
 	return best
-}
-
-func ignoredFile(c clues) string {
-	if c.find(`(?i)(excluded by \.dockerignore)`) != "" {
-		return "The file is there, but .dockerignore leaves it out: take the line away that matches it, or add one that begins with !."
-	}
-	return ""
 }
 
 func stageMissing(c clues) string {

@@ -18,19 +18,20 @@ const maxCommands = 12
 func (r *reader) run(in *dockerfile.Instruction, s state) []Sentence {
 	var out []Sentence
 	switch {
-	case len(in.Args) == 0:
-		return r.unreadable(in)
 	case in.Form == dockerfile.ExecForm:
 		words := values(in)
 		out = append(out, say("Runs the program %s itself, without a shell: variables, && and * mean nothing here.", clip(strings.Join(words, " "), 200)))
 		if t, ok := (call{words: words}).tool(); ok {
 			out = append(out, say("%s: %s.", t.name, t.says))
 		}
-	case len(in.Heredocs) > 0 && strings.TrimSpace(in.Args[0].Text) == "<<"+in.Heredocs[0].Name ||
-		len(in.Heredocs) > 0 && heredocOnly(in):
+	case len(in.Heredocs) > 0 && heredocOnly(in):
 		out = r.script(in, s)
 	default:
-		out = r.shell(in.Args[0].Value, s, func(from, to int) play.Range {
+		text := in.Args[0].Value
+		for _, h := range in.Heredocs { // so that the parser finds their ends
+			text += "\n" + h.Content + h.Name
+		}
+		out = r.shell(text, s, func(from, to int) play.Range {
 			return r.o.Span(in, in.Args[0].Offset+from, in.Args[0].Offset+to)
 		})
 		for _, h := range in.Heredocs {
@@ -78,7 +79,8 @@ func (r *reader) shell(text string, s state, place func(from, to int) play.Range
 	}
 	parsed, ok := parse(text)
 	if !ok || len(parsed.calls) == 0 {
-		return []Sentence{say("Runs it in %s.", s.Shell[0])}
+		first, _, _ := strings.Cut(text, "\n")
+		return []Sentence{say("Runs %s in %s.", clip(first, 200), interpreter)}
 	}
 	calls := parsed.calls
 	var names []string

@@ -18,8 +18,7 @@ type script struct {
 // call is one command with its words as written, but for quotes around plain text.
 type call struct {
 	words    []string
-	to       int // offsets in the text
-	from     int
+	from, to int    // offsets in the text
 	writesTo string // file that its output goes to
 }
 
@@ -58,11 +57,12 @@ func parse(text string) (s script, ok bool) {
 			if !ok || len(c.Args) == 0 {
 				return true
 			}
-			one := call{from: int(n.Pos().Offset()), to: int(n.End().Offset())}
+			one := call{from: int(n.Pos().Offset()), to: int(c.End().Offset())}
 			for _, w := range c.Args {
 				one.words = append(one.words, word(text, w))
 			}
 			for _, redirect := range n.Redirs {
+				one.to = max(one.to, int(redirect.Word.End().Offset()))
 				switch redirect.Op {
 				case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
 					if redirect.N == nil || redirect.N.Value == "1" {

@@ -100,6 +100,9 @@ func (s *state) lookup(name string) (string, bool) {
 
 // expand is a word as the build will have it, as far as that is known.
 func (s *state) expand(o *dockerfile.Outline, word string) string {
+	if !strings.ContainsAny(word, "$\\`'\"") {
+		return word
+	}
 	if out, ok := o.Expand(word, s.lookup, maxValue); ok {
 		return out
 	}
@@ -150,7 +153,7 @@ func unknown(ref string) State {
 
 // apply is the state after an instruction.
 func (r *reader) apply(s state, in *dockerfile.Instruction) state {
-	if in.Err != nil || len(in.Args) == 0 {
+	if in.Err != nil || len(in.Args) == 0 && !starts(in) || in.Stage < 0 && in.Name != "ARG" {
 		return s
 	}
 	words := make([]string, 0, len(in.Args))

@@ -28,7 +28,7 @@ func Steps(o *dockerfile.Outline, opt Options) []Step {
 	if err != nil { // there is no such target; that is said elsewhere
 		plan, _ = o.Plan("", opt.BuildArgs)
 	}
-	r := &reader{o: o, opt: opt, plan: plan, global: state{State: State{Stage: -1}}}
+	r := &reader{o: o, opt: opt, plan: plan, global: state{State: State{Stage: -1, Shell: []string{}}}}
 	steps := make([]Step, 0, len(o.Instructions))
 	now := r.global
 	for i := range o.Instructions {

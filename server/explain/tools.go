@@ -13,7 +13,8 @@ type tool struct {
 }
 
 // use is what one command does. In does, {all} stands for its operands, {first}, {last}, {rest} (all but the
-// first) and {init} (all but the last) for some of them; bare is what it does without any.
+// first) and {init} (all but the last) for some of them, and {one|many} for a word that goes with their number;
+// bare is what it does without any.
 type use struct {
 	does   string
 	bare   string
@@ -33,36 +34,36 @@ const aptOptions = "-t --target-release -o --option -c --config-file -a --host-a
 
 // uses are the commands that Dockerfiles run most, by name and subcommand.
 var uses = map[string]use{
-	"apt-get update":       {bare: "fetches the lists of the packages that Debian has"},
-	"apt-get install":      {does: "installs the packages {all}", valued: aptOptions},
+	"apt-get update":       {bare: "fetches the lists of the packages that there are"},
+	"apt-get install":      {does: "installs the {package|packages} {all}", valued: aptOptions},
 	"apt-get upgrade":      {bare: "upgrades the installed packages"},
 	"apt-get dist-upgrade": {bare: "upgrades the installed packages, adding and removing others where needed"},
 	"apt-get clean":        {bare: "deletes the package files that were downloaded"},
 	"apt-get autoremove":   {bare: "removes packages that were installed for others and that nothing needs any more"},
-	"apt-get remove":       {does: "removes the packages {all}", valued: aptOptions},
-	"apt-get purge":        {does: "removes the packages {all} with their settings", valued: aptOptions},
-	"dpkg -i":              {does: "installs the package files {all}"},
-	"apk add":              {does: "installs the packages {all}", valued: "-t --virtual -X --repository -p --root"},
-	"apk update":           {bare: "fetches the lists of the packages that Alpine has"},
+	"apt-get remove":       {does: "removes the {package|packages} {all}", valued: aptOptions},
+	"apt-get purge":        {does: "removes the {package|packages} {all} with their settings", valued: aptOptions},
+	"dpkg -i":              {does: "installs the package {file|files} {all}"},
+	"apk add":              {does: "installs the {package|packages} {all}", valued: "-t --virtual -X --repository -p --root"},
+	"apk update":           {bare: "fetches the lists of the packages that there are"},
 	"apk upgrade":          {bare: "upgrades the installed packages"},
-	"apk del":              {does: "removes the packages {all}"},
-	"dnf install":          {does: "installs the packages {all}"},
-	"dnf update":           {does: "updates the packages {all}", bare: "updates the installed packages"},
-	"dnf upgrade":          {does: "updates the packages {all}", bare: "updates the installed packages"},
+	"apk del":              {does: "removes the {package|packages} {all}"},
+	"dnf install":          {does: "installs the {package|packages} {all}"},
+	"dnf update":           {does: "updates the {package|packages} {all}", bare: "updates the installed packages"},
+	"dnf upgrade":          {does: "updates the {package|packages} {all}", bare: "updates the installed packages"},
 	"dnf clean":            {bare: "deletes what the package manager has kept"},
-	"dnf remove":           {does: "removes the packages {all}"},
+	"dnf remove":           {does: "removes the {package|packages} {all}"},
 	"uv sync":              {bare: "installs what uv.lock names into the project's environment", valued: "--group --extra --python -p --no-install-package"},
 	"uv pip":               {bare: "installs Python packages with uv"},
 	"uv venv":              {does: "makes a Python environment in {all}", bare: "makes a Python environment in .venv"},
 	"poetry install":       {bare: "installs what poetry.lock names"},
-	"pipenv install":       {does: "installs the Python packages {all}", bare: "installs what the Pipfile names"},
+	"pipenv install":       {does: "installs the Python {package|packages} {all}", bare: "installs what the Pipfile names"},
 	"python -m venv":       {does: "makes a Python environment in {all}"},
 	"python -c":            {bare: "runs the Python text that follows"},
 	"python -m":            {does: "runs the Python module {first}"},
 	"python":               {does: "runs {first} with Python"},
 	"npm ci":               {bare: "installs exactly what package-lock.json names"},
-	"npm install":          {does: "installs the Node.js packages {all}", bare: "installs what package.json names"},
-	"npm i":                {does: "installs the Node.js packages {all}", bare: "installs what package.json names"},
+	"npm install":          {does: "installs the Node.js {package|packages} {all}", bare: "installs what package.json names"},
+	"npm i":                {does: "installs the Node.js {package|packages} {all}", bare: "installs what package.json names"},
 	"npm run":              {does: "runs the script {first} of package.json"},
 	"npm test":             {bare: "runs the tests that package.json names"},
 	"npm prune":            {bare: "removes packages that package.json does not name"},
@@ -86,12 +87,12 @@ var uses = map[string]use{
 	"cargo install":        {does: "compiles and installs the Rust program {all}", valued: "--version --root --git"},
 	"cargo test":           {bare: "runs the Rust tests"},
 	"mvn":                  {does: "runs Maven for {all}", valued: "-f -P -pl -s"},
-	"gradle":               {does: "runs the Gradle tasks {all}"},
+	"gradle":               {does: "runs the Gradle {task|tasks} {all}"},
 	"dotnet restore":       {bare: "downloads the packages that the .NET project names"},
 	"dotnet build":         {bare: "compiles the .NET project"},
 	"dotnet publish":       {bare: "compiles the .NET project and gathers what is needed to run it"},
 	"bundle install":       {bare: "installs what the Gemfile names"},
-	"gem install":          {does: "installs the Ruby packages {all}", valued: "-v --version"},
+	"gem install":          {does: "installs the Ruby {package|packages} {all}", valued: "-v --version"},
 	"composer install":     {bare: "installs what composer.lock names"},
 	"make":                 {does: "runs make for {all}", bare: "runs make for its first target", valued: "-C -f -j"},
 	"cmake":                {bare: "prepares or runs a build with CMake"},
@@ -104,9 +105,9 @@ var uses = map[string]use{
 	"usermod":              {does: "changes the user {all}", valued: "-u -g -G -aG -d -s -c"},
 	"chown":                {does: "gives {rest} to {first}"},
 	"chmod":                {does: "sets the permissions of {rest} to {first}"},
-	"mkdir":                {does: "makes the directories {all}", valued: "-m --mode"},
+	"mkdir":                {does: "makes the {directory|directories} {all}", valued: "-m --mode"},
 	"rm":                   {does: "deletes {all}"},
-	"rmdir":                {does: "deletes the directories {all}"},
+	"rmdir":                {does: "deletes the {directory|directories} {all}"},
 	"ln":                   {does: "makes {last} a link to {first}"},
 	"cp":                   {does: "copies {init} to {last}"},
 	"mv":                   {does: "moves {init} to {last}"},
@@ -204,7 +205,21 @@ func (u use) phrase(words []string) string {
 	}
 	n := len(of) - 1
 	return strings.NewReplacer("{all}", some(of, 12), "{first}", of[0], "{last}", of[n],
-		"{rest}", some(of[1:], 12), "{init}", some(of[:n], 12)).Replace(u.does)
+		"{rest}", some(of[1:], 12), "{init}", some(of[:n], 12)).Replace(number(u.does, len(of)))
+}
+
+// number chooses between the words of a {one|many}.
+func number(text string, n int) string {
+	before, rest, _ := strings.Cut(text, "{")
+	choice, after, _ := strings.Cut(rest, "}")
+	one, many, ok := strings.Cut(choice, "|")
+	switch {
+	case !ok:
+		return text
+	case n == 1:
+		return before + one + after
+	}
+	return before + many + after
 }
 
 // operands are the words that are neither options nor values of options.
@@ -270,17 +285,22 @@ func pip(words []string) (tool, bool) {
 	}
 	packages := operands(rest, "-i --index-url --extra-index-url -t --target --prefix -c --constraint -f --find-links --platform --python-version --trusted-host --root")
 	var parts []string
-	if len(files) > 0 {
-		parts = append(parts, "the Python packages that "+list(files)+" names")
+	switch {
+	case len(files) == 1:
+		parts = append(parts, "the Python packages that "+files[0]+" names")
+	case len(files) > 1:
+		parts = append(parts, "the Python packages that "+list(files)+" name")
 	}
 	switch {
 	case slices.Equal(packages, []string{"."}):
 		parts = append(parts, "the Python project of this directory")
+	case len(packages) > 0 && len(files) > 0:
+		parts = append(parts, "also "+some(packages, 12))
 	case len(packages) > 0:
-		parts = append(parts, "the Python packages "+some(packages, 12))
+		parts = append(parts, number("the Python {package|packages} ", len(packages))+some(packages, 12))
 	}
 	if len(parts) > 0 {
-		t.says = "installs " + list(parts)
+		t.says = "installs " + strings.Join(parts, ", ")
 	}
 	return t, true
 }

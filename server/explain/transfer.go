@@ -26,7 +26,7 @@ func (r *reader) transfer(in *dockerfile.Instruction, s state) []Sentence {
 		if strings.HasPrefix(w.Text, "<<") && len(bodies) > 0 {
 			out = append(out, about(w.Range, "Writes the %s below as %s.", plural(strings.Count(bodies[0].Content, "\n"), "line", "lines"), t.file(bodies[0].Name)))
 			if bodies[0].Expand {
-				out = append(out, about(w.Range, "Variables in them are replaced; quote the %s after << to keep them as they are.", bodies[0].Name))
+				out = append(out, about(w.Range, "Variables in the text are replaced; in quotes, <<'%s' would keep them as they are.", bodies[0].Name))
 			}
 			bodies = bodies[1:]
 			continue

@@ -11,8 +11,11 @@ import (
 
 // what says what an instruction does, from its actual arguments. s is the state before it.
 func (r *reader) what(in *dockerfile.Instruction, s state) []Sentence {
-	if in.Err != nil {
+	switch {
+	case in.Err != nil || len(in.Args) == 0 && !starts(in):
 		return r.unreadable(in)
+	case in.Stage < 0 && in.Name != "ARG":
+		return []Sentence{about(in.NameRange, "Only ARG may stand before the first FROM: nothing can be built until this is mended.")}
 	}
 	switch in.Name {
 	case "FROM":
@@ -51,6 +54,9 @@ func (r *reader) what(in *dockerfile.Instruction, s state) []Sentence {
 	return r.unreadable(in)
 }
 
+// starts reports whether an instruction says how containers start; it may be empty.
+func starts(in *dockerfile.Instruction) bool { return in.Name == "CMD" || in.Name == "ENTRYPOINT" }
+
 func (r *reader) unreadable(in *dockerfile.Instruction) []Sentence {
 	if r.url(in.Name) == reference+"#overview" {
 		return []Sentence{about(in.NameRange, "A Dockerfile knows no instruction %s: nothing can be built until this is mended.", in.Name)}
@@ -59,9 +65,6 @@ func (r *reader) unreadable(in *dockerfile.Instruction) []Sentence {
 }
 
 func (r *reader) from(in *dockerfile.Instruction) []Sentence {
-	if in.Stage < 0 || in.Stage >= len(r.plan.Stages) || len(in.Args) == 0 {
-		return r.unreadable(in)
-	}
 	stage := r.plan.Stages[in.Stage]
 	word := in.Args[0]
 	name := "a stage"

@@ -10,7 +10,7 @@ import (
 
 // why says why one does what an instruction does. before and after are the states around it.
 func (r *reader) why(in *dockerfile.Instruction, before, after state) []Sentence {
-	if in.Err != nil || len(in.Args) == 0 {
+	if in.Err != nil || len(in.Args) == 0 || in.Stage < 0 && in.Name != "ARG" {
 		return nil
 	}
 	switch in.Name {
@@ -43,7 +43,7 @@ func (r *reader) why(in *dockerfile.Instruction, before, after state) []Sentence
 	case "EXPOSE":
 		return []Sentence{say("It tells people and tools which port to connect to.")}
 	case "VOLUME":
-		return []Sentence{say("Data there outlives the container. Whoever uses the image can't take the volume back out of it.")}
+		return []Sentence{say("Data there outlives the container. An image built on this one can't undo it.")}
 	case "STOPSIGNAL":
 		return []Sentence{say("Some programs only finish what they are doing on a signal of their own, e.g. nginx on SIGQUIT.")}
 	case "SHELL":
@@ -89,6 +89,8 @@ func (r *reader) whyFrom(in *dockerfile.Instruction) []Sentence {
 	switch {
 	case in.Stage < 0 || in.Stage >= len(r.plan.Stages):
 		return nil
+	case r.plan.Stages[in.Stage].Base.Ref == "scratch":
+		return []Sentence{say("The result holds only what the file puts in, which suits programs that need no system around them.")}
 	case in.Stage == last && len(r.plan.Stages) > 1:
 		return []Sentence{say("It begins the stage that becomes the image: of the others only what is copied from them gets in.")}
 	case in.Stage == last:

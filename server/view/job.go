@@ -209,10 +209,14 @@ func (j *Job) screen(v *vertex, stream int) *screen {
 	return s
 }
 
-// snapshot takes the vertex's state as it is now. Its times add to those it had: it may run more than once.
+// snapshot takes the vertex's state as it is now. Its times add to those it had: it may run more than once. What
+// was done once stays done when the end of the build stops it from being done again.
 func (v *vertex) snapshot(f play.Vertex) {
 	if f.Name == "" {
 		f.Name = v.Name
+	}
+	if stopped(f.Error) && v.Completed != nil && v.Error == "" {
+		f.Error, f.Cached = "", v.Cached
 	}
 	v.Vertex = f
 	if f.Started == nil {
