@@ -12,12 +12,11 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     CGO_ENABLED=0 go build -trimpath -ldflags=-s -o /out/ ./cmd/slipway github.com/moby/buildkit/cmd/buildkitd
 
 FROM debian:bookworm-slim
-# runc and the network plugins run the steps; xfsprogs, mmdebstrap and the keyring make file systems and
-# base images.
+# runc and the network plugins run the steps; the file system tools make builders, mmdebstrap and the keyring base
+# images.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        ca-certificates containernetworking-plugins debian-archive-keyring iproute2 iptables kmod \
-        mmdebstrap runc shellcheck xfsprogs \
+        ca-certificates containernetworking-plugins debian-archive-keyring e2fsprogs mmdebstrap runc xfsprogs \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/slipway /out/buildkitd /usr/local/bin/
 VOLUME /var/lib/slipway

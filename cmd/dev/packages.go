@@ -13,13 +13,11 @@ import (
 // Debian packages, each with what needs it.
 var (
 	runPackages = []string{
-		"runc",                         // runs the containers of a build
-		"containernetworking-plugins",  // the bridge between a build step and BuildKit's proxy
-		"iptables", "iproute2", "kmod", // that the plugins call
-		"xfsprogs",        // file systems of builders, cloned by reflink
-		"mmdebstrap",      // base images of the catalogue
+		"runc",                        // runs the containers of a build
+		"containernetworking-plugins", // the bridge between a build step and BuildKit's proxy
+		"xfsprogs", "e2fsprogs",       // file systems of builders, cloned by reflink
+		"mmdebstrap", "debian-archive-keyring", // base images of the catalogue
 		"ca-certificates", // what builders trust
-		"debian-archive-keyring",
 	}
 	testPackages = []string{
 		"chromium", "fonts-dejavu-core", // pages in a real browser

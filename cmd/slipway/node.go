@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,10 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"slipway/sandbox/builder"
 	"slipway/sandbox/buildkit"
@@ -118,33 +114,7 @@ func (n *node) newBuilder(get func(context.Context, string) (*builder.Builder, e
 type daemon struct{ *builder.Builder }
 
 func (d daemon) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
-	p, err := d.Start(ctx, "agent")
-	if err != nil {
-		return err
-	}
-	defer p.Stdout.Close()
-	defer p.Stderr.Close()
-	var streams errgroup.Group
-	streams.Go(func() error {
-		defer p.Stdin.Close()
-		if _, err := io.Copy(p.Stdin, stdin); err != nil && !errors.Is(err, syscall.EPIPE) {
-			return err
-		}
-		return nil // one that has heard enough ends by its own word
-	})
-	streams.Go(func() error { return copyOrKill(p, stdout, p.Stdout) })
-	streams.Go(func() error { return copyOrKill(p, stderr, p.Stderr) })
-	err = streams.Wait()
-	return errors.Join(p.Wait(), err)
-}
-
-// copyOrKill copies a stream of the agent; one that nobody takes ends the agent.
-func copyOrKill(p *builder.Process, w io.Writer, r io.Reader) error {
-	_, err := io.Copy(w, r)
-	if err != nil {
-		p.Kill()
-	}
-	return err
+	return d.Builder.Run(ctx, []string{"agent"}, stdin, stdout, stderr)
 }
 
 func (d daemon) Usage() buildkit.Usage {
