@@ -20,6 +20,7 @@ type Recipe struct {
 	Package  string   // the package whose version is the image's
 	Series   string   // its first two parts must be this, or the fixed tags would lie; "" if they say no version
 	Bare     bool     // the packages' files only, without a Debian around them
+	HookDir  string   // mmdebstrap's own hooks that the suite needs
 	Config   v1.Config
 }
 
@@ -70,7 +71,8 @@ func Recipes() []Recipe {
 		},
 		{
 			Name: "debian", Tags: []string{"bookworm-slim", "12-slim", "oldstable-slim"}, Suite: "bookworm",
-			Packages: []string{"tzdata"}, Package: "base-files",
+			Packages: []string{"tzdata", "usr-is-merged"}, Package: "base-files",
+			HookDir: "/usr/share/mmdebstrap/hooks/merged-usr", // otherwise it brings a program to merge /usr, and Perl for it
 			Config: v1.Config{Env: []string{"PATH=" + debianPath}, Cmd: []string{"bash"}},
 		},
 		{

@@ -58,6 +58,9 @@ func makeRoot(ctx context.Context, r Recipe, a Archive, work string) (string, er
 			args = append(args, "--dpkgopt="+line)
 		}
 	}
+	if r.HookDir != "" {
+		args = append(args, "--hook-dir="+r.HookDir)
+	}
 	for _, hook := range hooks {
 		when := "--customize-hook="
 		if r.Bare {
