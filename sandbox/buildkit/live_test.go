@@ -331,3 +331,35 @@ func TestBuilderDies(t *testing.T) {
 		t.Error(l)
 	}
 }
+
+// TestInherited joins what a stage inherits from ONBUILD, and what it takes out of images.
+func TestInherited(t *testing.T) {
+	w := newWorld(t)
+	l := w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", `FROM busybox AS parent
+ONBUILD RUN echo triggered
+FROM parent
+RUN echo own
+COPY --from=busybox:latest /bin/cat /cat
+RUN --mount=type=bind,from=busybox,target=/mnt ls /mnt
+`))
+	if l.end.Outcome != play.OK {
+		t.Fatal(l)
+	}
+	if got := l.output(t, 3); got != "triggered\n" {
+		t.Errorf("the trigger's output is not that of its FROM: %q", got)
+	}
+	var from []int
+	for _, layer := range of[play.Exported](l)[0].Layers {
+		from = append(from, layer.Step)
+	}
+	if want := []int{0, 3, 4, 5, 6}; !slices.Equal(from, want) {
+		t.Errorf("the layers come from steps %v, want %v", from, want)
+	}
+	plan := l.plan(t)
+	if len(plan.Images) != 1 || plan.Images[0].Digest == "" || plan.Images[0].Origin == "" {
+		t.Errorf("the images that files come from are %+v", plan.Images)
+	}
+	if b := plan.Stages[1].Base; b.Stage == nil || *b.Stage != 0 {
+		t.Errorf("the base of the second stage is %+v", b)
+	}
+}

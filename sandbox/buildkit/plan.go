@@ -97,9 +97,8 @@ func (j *join) planned() play.Planned {
 			base := pinned(image)
 			if s.Instruction == "FROM" {
 				p.Stages[s.Stage].Base = base
-			} else if i := slices.IndexFunc(p.Images, func(b play.Base) bool { return canonical(b.Ref) == canonical(base.Ref) }); i >= 0 {
-				p.Images[i] = base
-			} else {
+			} else { // instead of all spellings of it
+				p.Images = slices.DeleteFunc(p.Images, func(b play.Base) bool { return canonical(b.Ref) == canonical(base.Ref) })
 				p.Images = append(p.Images, base)
 			}
 		}
