@@ -113,6 +113,20 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// What .dockerignore leaves out is not in the build context.
+func TestIgnored(t *testing.T) {
+	o := dockerfile.Parse([]byte("FROM a\nCOPY secret.env /\nCOPY src /src\nCOPY *.md /\n"))
+	steps := explain.Steps(o, explain.Options{
+		File: "Dockerfile", Files: []string{"Dockerfile.dockerignore", "a.md", "secret.env", "src/a", "src/b", "src/b.tmp"},
+		Ignored: func(p string) bool { return p == "secret.env" || p == "src/b.tmp" },
+	})
+	for i, want := range []string{"", "Dockerfile.dockerignore leaves it out", "the directory src, 2 files,", "*.md in the build context, 1 file now"} {
+		if said := steps[i].What[0].Text; !strings.Contains(said, want) {
+			t.Errorf("%q, want %q", said, want)
+		}
+	}
+}
+
 // What the text leaves open about the base, the finished image tells.
 func TestSettled(t *testing.T) {
 	o := dockerfile.Parse([]byte("FROM a\nENV PATH=/x:$PATH\nWORKDIR /w\nUSER app\nEXPOSE 80\nCMD [\"c\"]\n"))
