@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"slipway/server/play"
 
@@ -127,6 +128,9 @@ func FuzzBound(f *testing.F) {
 		f.Add(word, "aaaa", "b c")
 	}
 	f.Fuzz(func(t *testing.T, word, a, b string) {
+		if !utf8.ValidString(word) || !utf8.ValidString(a) || !utf8.ValidString(b) {
+			return // Preflight refuses that
+		}
 		for _, escape := range []rune{'\\', '`'} {
 			env := vars{"A": a, "B": b}
 			most := bound(word, escape, func(name string) int { return len(env[name]) })

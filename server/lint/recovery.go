@@ -120,11 +120,12 @@ func (r *report) warned(in *dockerfile.Instruction, id, about, msg string) {
 	r.found = append(r.found, found)
 }
 
-// broken checks what can be checked of instructions that BuildKit can't read: a run leaves them out.
+// broken checks what can be checked of instructions that BuildKit can't read, which are the three that it looks at
+// before it reads them: a run leaves them out.
 func (r *report) broken(cfg linter.Config) {
 	for i := range r.o.Instructions {
 		in := &r.o.Instructions[i]
-		if in.Err == nil {
+		if in.Err == nil || in.Name != "FROM" && in.Name != "ARG" && in.Name != "MAINTAINER" {
 			continue
 		}
 		cfg.Warn = func(id, about, _, msg string, _ []parser.Range) { r.warned(in, id, about, msg) }
