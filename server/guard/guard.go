@@ -1,8 +1,7 @@
 // Package guard runs functions on strangers' text in child processes that may die of it: with a limit on memory, a
 // deadline for each request, and a fresh child after each death. Requests and answers are JSON over pipes.
 //
-// It knows nothing of what the functions do, and a child gets nothing but the request: no environment, no files but
-// its pipes.
+// It knows nothing of what the functions do. A child gets the request and no environment, and can't write files.
 package guard
 
 import (
