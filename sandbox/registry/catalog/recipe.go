@@ -73,7 +73,7 @@ func Recipes() []Recipe {
 			Name: "debian", Tags: []string{"bookworm-slim", "12-slim", "oldstable-slim"}, Suite: "bookworm",
 			Packages: []string{"tzdata", "usr-is-merged"}, Package: "base-files",
 			HookDir: "/usr/share/mmdebstrap/hooks/merged-usr", // otherwise it brings a program to merge /usr, and Perl for it
-			Config: v1.Config{Env: []string{"PATH=" + debianPath}, Cmd: []string{"bash"}},
+			Config:  v1.Config{Env: []string{"PATH=" + debianPath}, Cmd: []string{"bash"}},
 		},
 		{
 			Name: "nginx", Tags: []string{"latest", "trixie", "{series}", "{version}"}, Suite: "trixie",
