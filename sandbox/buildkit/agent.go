@@ -12,11 +12,10 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/identity"
 	"github.com/moby/buildkit/session"
 	"github.com/tonistiigi/fsutil"
-
-	"github.com/moby/buildkit/frontend/dockerui"
 
 	"slipway/server/dockerfile"
 	"slipway/server/play"
@@ -69,21 +68,20 @@ func build(ctx context.Context, address string, s spec, emit func(play.Fact)) re
 		return broken(fmt.Errorf("connect to the daemon: %w", err))
 	}
 	defer c.Close()
-	w := &work{build: b, files: f, outline: outline, plan: &plan, emit: emit}
+	w := &work{build: b, files: f, outline: outline, plan: &plan, image: s.Registry + "/" + imageName(b.Job) + ":latest", emit: emit}
 	updates := make(chan *client.SolveStatus, 64)
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
 		newStatus(b, emit).run(updates)
 	}()
-	image := s.Registry + "/" + imageName(b.Job) + ":latest"
 	resp, err := c.Build(ctx, client.SolveOpt{
 		SharedKey:    identity.NewID(), // no other build's files are a base for this one's transfer
 		LocalMounts:  map[string]fsutil.FS{dockerui.DefaultLocalNameContext: f.context},
 		Session:      []session.Attachable{pushCredentials{host: s.Registry, user: b.Job, password: s.Password}},
 		ProxyNetwork: true,
 		Exports: []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{
-			string(exptypes.OptKeyName):             image,
+			string(exptypes.OptKeyName):             w.image,
 			string(exptypes.OptKeyPush):             "true", // over plain HTTP, as the daemon's configuration has it for this registry
 			string(exptypes.OptKeyStore):            "false",
 			string(exptypes.OptKeyOCITypes):         "true",
@@ -98,7 +96,7 @@ func build(ctx context.Context, address string, s spec, emit func(play.Fact)) re
 		Finished: play.Finished{Outcome: play.OK},
 		Image: &pushed{
 			Digest: resp.ExporterResponse[exptypes.ExporterImageDigestKey], Platform: w.platform,
-			Config: imageConfig(w.image), Steps: w.join.layers(),
+			Config: imageConfig(w.config), Steps: w.join.layers(),
 		},
 	}
 }

@@ -75,21 +75,21 @@ func (f *files) parse(o *dockerfile.Outline) error {
 	if err == nil {
 		return nil
 	}
-	bad := play.Errorf(play.Invalid, "%s", sentence(reason(err)))
+	line := 0
 	var at *parser.LocationError
 	if errors.As(err, &at) && len(at.Locations) > 0 && len(at.Locations[0]) > 0 {
-		line := at.Locations[0][0].Start.Line
-		for _, in := range o.Instructions {
-			if in.Range.Start.Line <= line && line <= in.Range.End.Line {
-				return bad.In(*f.place(in.Range))
-			}
-		}
-		return bad.In(*f.place(play.Range{Start: play.Position{Line: line, Column: 1}, End: play.Position{Line: line + 1, Column: 1}}))
+		line = at.Locations[0][0].Start.Line
 	}
-	if len(o.Problems) > 0 {
+	bad := play.Errorf(play.Invalid, "%s", sentence(reason(err)))
+	for _, in := range o.Instructions {
+		if in.Range.Start.Line <= line && line <= in.Range.End.Line {
+			return bad.In(*f.place(in.Range))
+		}
+	}
+	if len(o.Problems) > 0 { // it is about the file as a whole
 		return play.Errorf(play.Invalid, "%s", o.Problems[0].Message).In(*f.place(o.Problems[0].Range))
 	}
-	return bad
+	return bad.In(*f.place(play.Range{}))
 }
 
 // place is a stretch of the Dockerfile.

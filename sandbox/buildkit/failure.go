@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	gatewayapi "github.com/moby/buildkit/frontend/gateway/pb"
@@ -48,6 +50,8 @@ func (w *work) failed(err error) result {
 		}
 	case w.join == nil && step == nil && len(problems) > 0:
 		end.Message, end.At = problems[0].Message, w.files.place(problems[0].Range)
+	case w.refusedPush(err) != "":
+		end.Outcome, end.Message = play.LimitHit, w.refusedPush(err)
 	case step == nil && end.Vertex == "":
 		return broken(err)
 	case errors.As(err, &exit):
@@ -64,6 +68,14 @@ func (w *work) failed(err error) result {
 		end.Message = sentence(reason(err))
 	}
 	return res
+}
+
+// refusedPush is why the registry, which is ours and speaks to people, didn't take the image, or "". The credential is
+// good, so a denial is a limit.
+func (w *work) refusedPush(err error) string {
+	_, why, _ := strings.Cut(err.Error(), "failed to push "+w.image+": denied: ") // the daemon sends the text only
+	why, _, _ = strings.Cut(why, "\n")
+	return why
 }
 
 // strict reports whether BuildKit's checks found something in a Dockerfile that makes errors of what they find.
@@ -96,9 +108,9 @@ func (w *work) failedStep(err error, vertex string) *play.Step {
 	return nil
 }
 
-// notFound explains a COPY or ADD whose source is not in the build context.
+// notFound explains a COPY, an ADD or a bind mount whose source is not in the build context.
 func (w *work) notFound(end *play.Finished, step *play.Step) bool {
-	if w.join == nil || step == nil || step.Instruction != "COPY" && step.Instruction != "ADD" {
+	if w.join == nil || step == nil {
 		return false
 	}
 	for _, d := range w.join.order {
@@ -181,37 +193,19 @@ func exitWords(code int, step *play.Step) (msg, hint string) {
 	return fmt.Sprintf("%s ended with exit code %d.", what, code), "The end of the step's output says why."
 }
 
-// parseError is how the parser begins its errors; the place is told apart.
-var parseError = regexp.MustCompile(`^dockerfile parse error on line \d+: `)
+// layers are what BuildKit's errors begin with and people need not know: the place is told apart.
+var layers = regexp.MustCompile(`^(failed to (solve|run Build function|compute cache key|load cache key): ` +
+	`|failed to resolve source metadata for |failed to calculate checksum of ref \S+: ` +
+	`|dockerfile parse error on line \d+: |rpc error: code = \w+ desc = )+`)
 
 // reason is an error's text without the layers that only say where in BuildKit it passed.
 func reason(err error) string {
 	s, _, _ := strings.Cut(err.Error(), "\n")
-	for {
-		before := s
-		for _, layer := range []string{
-			"failed to solve: ", "failed to run Build function: ", "failed to compute cache key: ", "rpc error: ",
-			"failed to resolve source metadata for ", "failed to calculate checksum of ref ", "failed to push ",
-			"failed to load cache key: ",
-		} {
-			s = strings.TrimPrefix(s, layer)
-		}
-		s = parseError.ReplaceAllString(s, "")
-		if rest, ok := strings.CutPrefix(s, "code = "); ok {
-			if _, desc, ok := strings.Cut(rest, " desc = "); ok {
-				s = desc
-			}
-		}
-		if s == before {
-			return strings.TrimRight(clip(s, 1000), ".")
-		}
-	}
+	return strings.TrimRight(clip(layers.ReplaceAllString(s, ""), 1000), ".")
 }
 
 // sentence begins with a capital letter and ends with a full stop.
 func sentence(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:] + "."
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:] + "."
 }

@@ -49,7 +49,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const registryHost = "registry.slipway.internal"
+const (
+	registryHost = "registry.slipway.internal"
+	maxPush      = 16 << 20 // bytes of one blob
+)
 
 // world is a real builder with everything around it that a build reaches.
 type world struct {
@@ -155,6 +158,11 @@ func (w *world) egress(images http.Handler) func(context.Context, string, net.Li
 					http.Error(rw, `{"errors":[{"code":"UNAUTHORIZED","message":"no push"}]}`, http.StatusUnauthorized)
 					return
 				}
+				if r.ContentLength > maxPush {
+					rw.WriteHeader(http.StatusRequestEntityTooLarge)
+					io.WriteString(rw, `{"errors":[{"code":"DENIED","message":"The image is larger than a build may push here."}]}`)
+					return
+				}
 				images.ServeHTTP(rw, r)
 				return
 			case "example.test":
@@ -187,16 +195,7 @@ func (w *world) daemon(ctx context.Context, domain string) (buildkit.Daemon, err
 type inBuilder struct{ *builder.Builder }
 
 func (b inBuilder) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
-	p, err := b.Start(ctx, "agent", "unix://"+builder.Socket)
-	if err != nil {
-		return err
-	}
-	var all sync.WaitGroup
-	all.Go(func() { io.Copy(p.Stdin, stdin); p.Stdin.Close() })
-	all.Go(func() { io.Copy(stdout, p.Stdout); p.Stdout.Close() })
-	all.Go(func() { io.Copy(stderr, p.Stderr); p.Stderr.Close() })
-	all.Wait()
-	return p.Wait()
+	return b.Builder.Run(ctx, []string{"agent", "unix://" + builder.Socket}, stdin, stdout, stderr)
 }
 
 func (b inBuilder) Usage() buildkit.Usage {

@@ -16,6 +16,7 @@ import (
 // join is a definition read beside the plan of its Dockerfile: which steps each operation carries out.
 type join struct {
 	plan   *play.Planned
+	head   digest.Digest   // the result; "" if there is nothing in it
 	order  []digest.Digest // of the definition, inputs first, without the terminal operation
 	ops    ops
 	solved map[digest.Digest]digest.Digest
@@ -27,6 +28,9 @@ type join struct {
 func newJoin(def *llb.Definition, plan *play.Planned) (*join, error) {
 	j := &join{plan: plan, steps: map[digest.Digest][]int{}}
 	var err error
+	if j.head, err = def.Head(); err != nil {
+		return nil, err
+	}
 	if j.ops, err = readOps(def.ToPB()); err != nil {
 		return nil, err
 	}
@@ -147,9 +151,14 @@ func (j *join) fromContext(op digest.Digest) bool {
 	return j.ops[op].GetSource().GetIdentifier() == "local://"+dockerui.DefaultLocalNameContext
 }
 
-// sources lists the paths that a file operation copies out of the build context.
+// sources lists the paths that an operation takes out of the build context.
 func (j *join) sources(op *pb.Op) []string {
 	var paths []string
+	for _, m := range op.GetExec().GetMounts() {
+		if m.MountType == pb.MountType_BIND && m.Input >= 0 && int(m.Input) < len(op.Inputs) && j.fromContext(digest.Digest(op.Inputs[m.Input].Digest)) {
+			paths = append(paths, m.Selector)
+		}
+	}
 	for _, a := range op.GetFile().GetActions() {
 		c := a.GetCopy()
 		if c == nil || a.SecondaryInput < 0 || int(a.SecondaryInput) >= len(op.Inputs) {
@@ -165,10 +174,10 @@ func (j *join) sources(op *pb.Op) []string {
 // layers are the steps that made the layers of the result, lowest first, without those of the base image: every
 // operation between the base and the result makes one.
 func (j *join) layers() []int {
-	if len(j.order) == 0 {
+	if j.head == "" {
 		return nil
 	}
-	return j.layersOf(j.order[len(j.order)-1])
+	return j.layersOf(j.head)
 }
 
 func (j *join) layersOf(d digest.Digest) []int {

@@ -34,10 +34,11 @@ type work struct {
 	files   *files
 	outline *dockerfile.Outline
 	plan    *play.Planned
+	image   string // that is pushed
 	emit    func(play.Fact)
 
 	join     *join // once there is a definition
-	image    *dockerspec.DockerOCIImage
+	config   *dockerspec.DockerOCIImage
 	platform string
 	end      *play.Finished // set where we refuse to go on
 	err      error          // of the frontend; on its way through the daemon it loses its type
@@ -55,8 +56,9 @@ func (w *work) run(ctx context.Context, c gateway.Client) (*gateway.Result, erro
 	return res, err
 }
 
-// frontend makes the definition and hands it to the solver. The Dockerfile and the ignore file are at hand, so they are not sent to the daemon and read
-// back, as BuildKit's own frontend must; nothing that a person chose goes into frontend attributes.
+// frontend makes the definition and hands it to the solver. The Dockerfile and the ignore file are at hand, so they
+// are not sent to the daemon and read back, as BuildKit's own frontend must: that saves two solves. Nothing that a
+// person chose goes into frontend attributes.
 func (w *work) frontend(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 	opts := c.BuildOpts()
 	var have []ocispecs.Platform
@@ -107,7 +109,7 @@ func (w *work) frontend(ctx context.Context, c gateway.Client) (*gateway.Result,
 	if w.join, err = newJoin(def, w.plan); err != nil {
 		return nil, err
 	}
-	w.image = made.Image
+	w.config = made.Image
 	if w.end = refuse(w.join, w.files, w.build.Request.Network, have); w.end != nil {
 		return nil, errRefused
 	}

@@ -232,7 +232,7 @@ func (r *Registry) failWith(w http.ResponseWriter, err error) {
 	case play.Denied, play.Unavailable: // clients show what a 403 says, and of a 502 only the number
 		fail(w, http.StatusForbidden, "DENIED", e.Msg)
 	case play.Limited:
-		fail(w, http.StatusRequestEntityTooLarge, "SIZE_INVALID", e.Msg)
+		fail(w, http.StatusRequestEntityTooLarge, "DENIED", e.Msg) // of the codes that clients know, the one that keeps the words
 	case play.Invalid:
 		fail(w, http.StatusBadRequest, "MANIFEST_INVALID", e.Msg)
 	default:
