@@ -205,7 +205,8 @@ func (r *reader) take(nodes []*parser.Node) {
 func (r *reader) refuse(line int, err error) int {
 	head, end := r.join(line)
 	name, _, args := splitInstruction(head.text, r.o.Escape)
-	doc, at := r.openHeredoc(head, name, args)
+	word := string(head.text[name.from:name.to])
+	doc, at := r.openHeredoc(head, word, args)
 	if doc == nil {
 		in := r.o.newInstruction(head, line, end)
 		in.Err = err
@@ -216,7 +217,7 @@ func (r *reader) refuse(line int, err error) int {
 	r.open++
 	last := r.o.lines.count()
 	next := end + 1
-	for next <= last && (r.open > maxOpenHeredocs || !looksLikeInstruction(r.line(next))) {
+	for next <= last && (r.open > maxOpenHeredocs || !looksLikeInstruction(r.line(next), word)) {
 		next++
 	}
 	in := r.o.newInstruction(head, line, next-1)
@@ -240,10 +241,15 @@ func (r *reader) openHeredoc(head joined, name string, args span) (*parser.Hered
 	return nil, 0
 }
 
-func looksLikeInstruction(line []byte) bool {
-	word, _, found := bytes.Cut(line, []byte(" "))
-	_, known := command.Commands[strings.ToLower(string(word))]
-	return found && known && bytes.Equal(word, bytes.ToUpper(word))
+// looksLikeInstruction reports whether a line begins with the name of an instruction, in the case of another one.
+func looksLikeInstruction(line []byte, other string) bool {
+	word, _, found := strings.Cut(string(line), " ")
+	_, known := command.Commands[strings.ToLower(word)]
+	inCase := strings.ToUpper
+	if other == strings.ToLower(other) {
+		inCase = strings.ToLower
+	}
+	return found && known && word == inCase(word)
 }
 
 // join joins the lines of the instruction that begins at a line as BuildKit does, and gives its last line without

@@ -48,15 +48,15 @@ func split(text []byte, from, to int) []span {
 	return words
 }
 
-// splitInstruction finds the name, with which the text begins, the flags and the arguments.
-func splitInstruction(text []byte, escape rune) (name string, flags []span, args span) {
+// splitInstruction finds the name, the flags and the arguments.
+func splitInstruction(text []byte, escape rune) (name span, flags []span, args span) {
 	all := trim(text, span{0, len(text)})
-	end := all.from
-	for end < all.to && !isBlank(text[end]) {
-		end++
+	name = span{all.from, all.from}
+	for name.to < all.to && !isBlank(text[name.to]) {
+		name.to++
 	}
-	flags, rest := splitFlags(text, span{end, all.to}, byte(escape))
-	return string(text[all.from:end]), flags, trim(text, span{rest, all.to})
+	flags, rest := splitFlags(text, span{name.to, all.to}, byte(escape))
+	return name, flags, trim(text, span{rest, all.to})
 }
 
 // splitFlags finds the words that begin with "--", and where the rest begins.
@@ -176,9 +176,9 @@ func elements(text []byte, s span) (words []span, values []string, ok bool) {
 // parts reads one instruction: everything but what BuildKit says about it.
 func (o *Outline) parts(text joined) Instruction {
 	name, flags, args := splitInstruction(text.text, o.Escape)
-	in := Instruction{text: text, Name: strings.ToUpper(name)}
+	in := Instruction{text: text, Name: strings.ToUpper(string(text.text[name.from:name.to]))}
 	in.Text = string(bytes.TrimRightFunc(text.text, unicode.IsSpace))
-	in.NameRange = o.Span(&in, 0, len(name))
+	in.NameRange = o.Span(&in, name.from, name.to)
 	in.Range.Start = in.NameRange.Start
 	for _, f := range flags {
 		in.Flags = append(in.Flags, o.flag(&in, f))
