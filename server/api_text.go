@@ -18,10 +18,11 @@ type textBody struct {
 	Dockerfile string            `json:"dockerfile,omitempty" doc:"Path; Dockerfile if absent"`
 	Target     string            `json:"target,omitempty"`
 	BuildArgs  map[string]string `json:"build_args,omitempty" nullable:"true"`
+	Platform   string            `json:"platform,omitempty"`
 }
 
 func (b textBody) text() Text {
-	return Text{Files: b.Files.files(), Dockerfile: b.Dockerfile, Target: b.Target, BuildArgs: b.BuildArgs}
+	return Text{Files: b.Files.files(), Dockerfile: b.Dockerfile, Target: b.Target, BuildArgs: b.BuildArgs, Platform: b.Platform}
 }
 
 type lintInput struct {
@@ -54,7 +55,7 @@ type explainInput struct{ Body textBody }
 
 // postExplain is POST /explain.
 func (s *Server) postExplain(ctx context.Context, in *explainInput) (*stepsOutput, error) {
-	steps, err := s.explain(ctx, viewerOf(ctx), in.Body.text())
+	_, steps, err := s.explain(ctx, viewerOf(ctx), in.Body.text())
 	if err != nil {
 		return nil, err
 	}

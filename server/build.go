@@ -22,34 +22,21 @@ type build struct {
 	job       play.Job
 	rev       play.Revision
 	fold      view.Job
-	outline   *dockerfile.Outline
-	steps     []explain.Step // as of the event explained
+	text      []explain.Step // from the Dockerfile alone
+	steps     []explain.Step // with what became of them, as of the event explained
 	explained int64
 }
 
 // explain is the annotated steps as of now. Callers hold the lock.
 func (b *build) explain(s *Server) []explain.Step {
-	t := b.fold.Timeline()
-	if b.outline == nil {
-		f, _ := b.rev.File(b.job.Build.File())
-		b.outline = dockerfile.Parse(f.Content)
+	t := textOf(b.rev.Files, b.job.Build)
+	if b.text == nil {
+		b.text = t.Explain(s.Base)
 	}
-	if b.steps == nil || b.explained != t.Seq {
-		b.steps, b.explained = explain.Steps(b.outline, b.options(s)), t.Seq
+	if seq := b.fold.Timeline().Seq; b.steps == nil || b.explained != seq {
+		b.steps, b.explained = explain.Build(b.text, &b.fold, t.paths()), seq
 	}
 	return b.steps
-}
-
-// options are what is known for the explanation beside the text.
-func (b *build) options(s *Server) explain.Options {
-	req := b.job.Build
-	opt := explain.Options{
-		File: req.File(), Target: req.Target, BuildArgs: req.BuildArgs, Platform: req.Platform, Base: s.Base, Job: &b.fold,
-	}
-	for _, f := range b.rev.Files {
-		opt.Files = append(opt.Files, f.Path)
-	}
-	return opt
 }
 
 // draw is the build as pages show it, with its last lines. Callers hold the lock.

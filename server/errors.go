@@ -151,10 +151,6 @@ func (s *Server) handleError(err error, c echo.Context) {
 		c.Response().Header()[k] = v
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if c.Request().Method == http.MethodHead {
-		c.NoContent(p.Status)
-		return
-	}
 	var failed error
 	switch errorType(c.Request()) {
 	case "text/html":

@@ -60,15 +60,7 @@ func (w *world) config() server.Config {
 			}
 			return lint.Lint(ctx, in)
 		},
-		Explain: func(ctx context.Context, t server.Text) ([]explain.Step, error) {
-			req := t.Request()
-			for _, f := range t.Files {
-				if f.Path == req.File() {
-					return explain.Steps(dockerfile.Parse(f.Content), explain.Options{File: req.File(), Target: t.Target, BuildArgs: t.BuildArgs}), nil
-				}
-			}
-			return nil, play.Errorf(play.Invalid, "There is no Dockerfile.")
-		},
+		Explain:  func(_ context.Context, t server.Text) ([]explain.Step, error) { return t.Explain(nil), nil },
 		Registry: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "registry "+r.URL.Path) }),
 		Checks: []server.Check{
 			{Name: "store", Ready: func(context.Context) error { return w.broken }},

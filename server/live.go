@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"slipway/server/play"
@@ -17,6 +18,7 @@ import (
 
 const (
 	drawEvery  = 50 * time.Millisecond // drawings of one job follow each other no faster
+	settle     = 20 * time.Millisecond // what the log holds already is read before the first
 	behind     = 4 << 20               // bytes that a viewer may be behind before it is let go
 	rowsAtOnce = 500                   // rows of one event: what a browser draws in a frame
 	pageLines  = 5000                  // lines that a page shows; the whole log is a link away
@@ -39,6 +41,7 @@ type live struct {
 	idle    *time.Timer
 	cancel  context.CancelFunc
 	current chan struct{} // closed when what the log held at the start has been read, or can't be
+	total   atomic.Int64  // bytes of the chain
 
 	// Guarded by the build's lock.
 	plan     int64            // Seq of the last Planned: the list of steps may have changed
@@ -130,7 +133,8 @@ func (l *live) follow(ctx context.Context) error {
 	defer beat.Stop()
 	draw := time.NewTimer(0)
 	<-draw.C
-	pending, last := false, time.Now() // of the last drawing
+	pending := false
+	last := time.Now().Add(settle - drawEvery) // of the last drawing
 	for {
 		select {
 		case e, ok := <-events:
@@ -193,9 +197,9 @@ func (l *live) redraw(end bool) error {
 // publish fills in the last link and lets everyone see it. Callers hold the lock.
 func (l *live) publish(k link) {
 	now := l.last
-	l.last = &link{ready: make(chan struct{}), total: now.total + int64(len(k.data))}
-	now.data, now.beat, now.end = k.data, k.beat, k.end
-	now.seq, now.total, now.next = l.seq, l.last.total, l.last
+	l.last = &link{ready: make(chan struct{})}
+	now.data, now.beat, now.end, now.seq, now.next = k.data, k.beat, k.end, l.seq, l.last
+	now.total = l.total.Add(int64(len(k.data)))
 	close(now.ready)
 }
 
@@ -323,15 +327,9 @@ func (l *live) show(ctx context.Context, w *stream, next *link, after int64) {
 		if (next.seq > after || next.beat || next.end) && w.write(next.data) != nil {
 			return
 		}
-		if next.end || l.published()-next.total > behind {
+		if next.end || l.total.Load()-next.total > behind {
 			return
 		}
 		next = next.next
 	}
-}
-
-func (l *live) published() int64 {
-	l.Lock()
-	defer l.Unlock()
-	return l.last.total
 }

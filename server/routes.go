@@ -43,7 +43,6 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.GET("/readyz", s.readyz)
 	e.GET("/robots.txt", s.robots)
 	e.GET("/static/*", echo.WrapHandler(static))
-	e.HEAD("/static/*", echo.WrapHandler(static))
 	e.Any("/v2/*", echo.WrapHandler(s.Registry))
 
 	api := s.newAPI(e)
@@ -94,6 +93,17 @@ func zipped(c echo.Context) bool {
 		return true
 	}
 	return false
+}
+
+// headAsGet lets HEAD ask for whatever GET gives but streams; net/http leaves the body out.
+func headAsGet(r *http.Request) *http.Request {
+	p := r.URL.Path
+	if r.Method != http.MethodHead || strings.HasPrefix(p, "/v2/") || strings.HasSuffix(p, "/live") || strings.HasSuffix(p, "/events") {
+		return r
+	}
+	get := r.WithContext(r.Context())
+	get.Method = http.MethodGet
+	return get
 }
 
 func skip(when func(echo.Context) bool, m echo.MiddlewareFunc) echo.MiddlewareFunc {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -48,7 +49,6 @@ func TestEveryRoute(t *testing.T) {
 		{"GET /readyz", "/readyz", "", 200, "application/json", `"ready":true`},
 		{"GET /robots.txt", "/robots.txt", "", 200, "text/plain", "Disallow"},
 		{"GET /static/*", "/static/nothing.js", "", 404, "", ""},
-		{"HEAD /static/*", "/static/nothing.js", "", 404, "", ""},
 		{"any /v2/*", "/v2/builds/x/manifests/latest", "", 200, "", "registry /v2/builds/x/manifests/latest"},
 		{"POST /api/v1/snippets", "/api/v1/snippets", files, 201, "application/json", `"url":"http://slipway.test/s/`},
 		{"GET /api/v1/snippets/:id", "/api/v1/snippets/" + sn.ID, "", 200, "application/json", `"files":{"Dockerfile":"FROM`},
@@ -151,6 +151,26 @@ func TestOpenAPI(t *testing.T) {
 		}
 		if !slices.Contains(documented, method+" "+path) {
 			t.Errorf("%s %s is not described", method, path)
+		}
+	}
+}
+
+func TestHEADIsGETWithoutABody(t *testing.T) {
+	w := newWorld(t)
+	web := httptest.NewServer(w.server())
+	defer web.Close()
+	sn := w.snippet("x", "Dockerfile", hello)
+	job := w.built(sn, helloLog()...)
+	for path, status := range map[string]int{
+		"/": 200, "/b/" + job.ID: 200, "/b/" + job.ID + ".txt": 200, "/nothing": 404, "/api/v1/revisions/" + sn.Revision: 200,
+		"/b/" + job.ID + "/live": 405, "/api/v1/builds/" + job.ID + "/events": 405,
+	} {
+		res, err := http.Head(web.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != status {
+			t.Errorf("%s: %s", path, res.Status)
 		}
 	}
 }

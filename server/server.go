@@ -38,7 +38,7 @@ type Config struct {
 	Base     func(ref string) (play.ImageConfig, bool)              // what is known of a base image
 
 	BaseURL string         // scheme and host that people use, without a final slash
-	Trusted []netip.Prefix // proxies whose X-Forwarded-For and X-Forwarded-Proto are believed
+	Trusted []netip.Prefix // proxies whose X-Forwarded-For is believed
 	Limits  play.Limits
 	Rates   Rates
 	Linger  time.Duration // how long a live stream waits for viewers who are about to come back
@@ -138,7 +138,9 @@ func New(c Config) (*Server, error) {
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.echo.ServeHTTP(w, headAsGet(r))
+}
 
 // Serve answers the connections of l until ctx ends; then it lets short requests finish and ends the live
 // streams, whose viewers come back by themselves.

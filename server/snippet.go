@@ -174,7 +174,7 @@ func (s *Server) editor(c echo.Context, status int, f form, sn play.Snippet) err
 		p.Build, p.Options = b, b.Job.Build
 	}
 	if f.analyse {
-		text := Text{Files: f.kept(), Dockerfile: p.Options.Dockerfile, Target: p.Options.Target, BuildArgs: p.Options.BuildArgs}
+		text := textOf(f.kept(), p.Options)
 		err := s.analyse(ctx, v, text, &p)
 		if err != nil && f.must {
 			q := s.noted(ctx, err)
@@ -186,10 +186,7 @@ func (s *Server) editor(c echo.Context, status int, f form, sn play.Snippet) err
 
 // analyse puts into the page what the text alone tells. A page without it is still a page.
 func (s *Server) analyse(ctx context.Context, v play.Viewer, t Text, p *web.EditorPage) (err error) {
-	if p.Findings, err = s.lint(ctx, v, t); err != nil {
-		return err
-	}
-	if p.Steps, err = s.explain(ctx, v, t); err != nil {
+	if p.Findings, p.Steps, err = s.explain(ctx, v, t); err != nil {
 		return err
 	}
 	p.Checked = true
