@@ -224,14 +224,38 @@ func (u *upstream) stream(w io.Writer, content io.Reader, digest v1.Hash) error 
 		return err
 	}
 	defer os.Remove(temp.Name()) // fails once it was renamed
-	_, err = io.Copy(io.MultiWriter(temp, w), content)
+	last := &delayed{w: w}
+	_, err = io.Copy(io.MultiWriter(temp, last), content)
 	if err = errors.Join(err, temp.Close()); err != nil {
+		return err
+	}
+	if err := last.flush(); err != nil {
 		return err
 	}
 	if err := os.Rename(temp.Name(), u.blob(digest)); err != nil {
 		return err
 	}
 	return u.prune()
+}
+
+// A delayed writer keeps the last write back: who reads gets the end of a blob only once it was checked.
+type delayed struct {
+	w    io.Writer
+	kept []byte
+}
+
+func (d *delayed) Write(p []byte) (int, error) {
+	if err := d.flush(); err != nil {
+		return 0, err
+	}
+	d.kept = append(d.kept[:0], p...)
+	return len(p), nil
+}
+
+func (d *delayed) flush() error {
+	_, err := d.w.Write(d.kept)
+	d.kept = d.kept[:0]
+	return err
 }
 
 // prune throws away the blobs that were not used for longest until those that stay fit.
