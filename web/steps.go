@@ -308,3 +308,18 @@ func tail(f explain.Failure) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// base says where the image of a FROM came from, once that is known.
+func (s step) base() string {
+	if s.Build == nil || s.Build.Base == nil || s.Build.Base.Stage != nil {
+		return ""
+	}
+	switch b := s.Build.Base; b.Origin {
+	case "":
+		return ""
+	case play.OriginCatalogue:
+		return "A stand-in from this server's catalogue, not the official image."
+	default:
+		return "From " + b.Origin + "."
+	}
+}

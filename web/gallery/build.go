@@ -127,6 +127,9 @@ func build(done int, next view.Status, rest view.Status) web.Build {
 				r.Facts = append(r.Facts, explain.Sentence{Text: f})
 			}
 		}
+		if i == 0 || i == 4 {
+			r.Base = &play.Base{Ref: "python:3.14-slim", Digest: "sha256:5f2c8e1b09aa", Origin: []string{play.OriginCatalogue, "", "", "", "docker.io"}[i]}
+		}
 		if i == done {
 			s.Start = ms(at)
 		}

@@ -5,7 +5,7 @@ import { Refusal, call } from "./api";
 import { chrome } from "./chrome";
 import { clocks } from "./clock";
 import { Code } from "./code";
-import { announce, byId, el, fragment, icon, later } from "./dom";
+import { announce, byId, el, fragment, later } from "./dom";
 import { Drafts, draftOf, filesOf, same } from "./drafts";
 import { draw as drawFindings } from "./findings";
 import { toWire, type Source } from "./files";
@@ -13,6 +13,7 @@ import { EditorForm } from "./form";
 import { pair } from "./pair";
 import { patch } from "./patch";
 import { attach, follow, type Result } from "./result";
+import { hush, say } from "./say";
 import { colour, light, stepAt, type StepRange } from "./steplines";
 import { dropped, read } from "./upload";
 import { Workspace } from "./workspace";
@@ -44,7 +45,6 @@ class Editor {
       this.readOnly,
       () => this.form.dockerfile,
       () => this.changed(),
-      (words, undo) => this.say(words, undo),
     );
     this.analysis = new Analysis({
       files: () => this.work.files(),
@@ -59,7 +59,7 @@ class Editor {
       },
       wantsSteps: () => this.ofText,
       failed: (r) => {
-        if (r.status !== 0) this.say(r.message);
+        if (r.status !== 0) say(r.message, "error");
       },
     });
     this.work.load(files, front);
@@ -70,8 +70,8 @@ class Editor {
     this.analysis.lintSoon();
   }
 
-  // key names the draft: the snippet, or the new one.
-  private get key(): string {
+  // doc names what the draft is of: the snippet, or the new one.
+  private get doc(): string {
     return this.data["snippet"] || "new";
   }
 
@@ -123,15 +123,15 @@ class Editor {
   // Drafts
 
   private async keep(): Promise<void> {
-    if (this.dirty) await this.drafts.put(draftOf(this.key, this.data["revision"] ?? "", this.form.title, this.work.files()));
+    if (this.dirty) await this.drafts.put(draftOf(this.doc, this.data["revision"] ?? "", this.form.title, this.work.files()));
   }
 
   private async restore(): Promise<void> {
-    const draft = await this.drafts.get(this.key);
+    const draft = await this.drafts.find(this.doc);
     const notice = byId("draft");
     if (!draft || !notice || this.dirty || document.querySelector(".notice.error:not([hidden])")) return;
     const before = { title: this.form.title, files: this.work.files() };
-    if (same(draft, before.title, before.files)) return void this.drafts.drop(this.key);
+    if (same(draft, before.title, before.files)) return void this.drafts.drop(this.doc);
     this.load(draft.title, filesOf(draft));
     this.dirty = true;
     notice.hidden = false;
@@ -142,7 +142,7 @@ class Editor {
     byId("draft-discard")?.addEventListener("click", () => {
       notice.hidden = true;
       this.dirty = false;
-      void this.drafts.drop(this.key);
+      void this.drafts.drop(this.doc);
       this.load(before.title, before.files);
       this.dirty = false;
       announce("The draft was discarded");
@@ -165,7 +165,7 @@ class Editor {
     const own = snippet !== "" && this.data["owner"] === "true";
     const files = Object.fromEntries(this.work.files().map((f) => [f.path, toWire(f)]));
     const body = { title: this.form.title, files, ...(snippet !== "" && !own ? { forked_from: snippet } : {}) };
-    const key = this.key;
+    const doc = this.doc;
     const answer = own
       ? await call("PUT", `/api/v1/snippets/${snippet}`, body, { headers: { "If-Match": `"${this.data["revision"]}"` } })
       : await call("POST", "/api/v1/snippets", body);
@@ -174,7 +174,7 @@ class Editor {
     this.data["revision"] = saved.revision;
     this.data["owner"] = "true";
     this.dirty = false;
-    await this.drafts.drop(key);
+    await this.drafts.drop(doc);
     if (saved.id !== snippet) {
       history.pushState(null, "", `/s/${saved.id}`);
       this.form.form.action = `/s/${saved.id}`;
@@ -206,7 +206,7 @@ class Editor {
   private async doing(button: string, f: () => Promise<unknown>): Promise<void> {
     if (this.busy || this.readOnly) return;
     this.busy = true;
-    this.hush();
+    hush();
     const b = byId<HTMLButtonElement>(button);
     b?.classList.add("busy");
     b?.setAttribute("aria-busy", "true");
@@ -224,19 +224,20 @@ class Editor {
 
   private refused(e: unknown): void {
     if (!(e instanceof Refusal)) {
-      this.say(`Something broke on this page: ${String(e)}`);
+      say(`Something broke on this page: ${String(e)}`, "error");
       throw e;
     }
     void this.keep();
     if (e.place) this.work.goTo(e.place.file, e.place.range ?? { start: { line: 1, column: 1 }, end: { line: 1, column: 1 } });
     if (e.status === 409 || e.status === 412) {
-      this.say(`${e.message} What you typed is kept.`, () => {
+      const copy = () => {
         this.data["owner"] = "false"; // then saving makes a copy
         void this.doing("save", () => this.save());
-      }, "Save it as a copy");
+      };
+      say(`${e.message} What you typed is kept.`, "error", { name: "Save it as a copy", do: copy });
       return;
     }
-    this.say(e.message);
+    say(e.message, "error");
   }
 
   // links draws the share dialog anew from the page of what was saved or built.
@@ -271,32 +272,6 @@ class Editor {
       this.analysis.stepsSoon();
     });
     byId("panel-steps")?.before(bar);
-  }
-
-  // Words at the top of the files
-
-  private say(words: string, act?: () => void, name = "Undo"): void {
-    const box = byId("trouble");
-    if (!box) return;
-    const text = el("p", {}, words);
-    if (act) {
-      const button = el("button", { type: "button", class: "link" }, name);
-      button.addEventListener("click", () => {
-        this.hush();
-        act();
-      });
-      text.append(" ", button);
-    }
-    const close = el("button", { type: "button", class: "plain", "aria-label": "Hide this" }, icon("failed"));
-    close.addEventListener("click", () => this.hush());
-    box.classList.toggle("error", !act || name !== "Undo");
-    box.replaceChildren(icon(act ? "info" : "error"), text, close);
-    box.hidden = false;
-  }
-
-  private hush(): void {
-    const box = byId("trouble");
-    if (box) box.hidden = true;
   }
 
   // Events
@@ -342,6 +317,19 @@ class Editor {
       (e.currentTarget as HTMLElement).setAttribute("aria-expanded", String(open));
     });
 
+    const more = form.querySelector<HTMLDetailsElement>(".more-options");
+    if (more) {
+      more.open = false;
+      document.addEventListener("pointerdown", (e) => {
+        if (!more.contains(e.target as Node)) more.open = false;
+      });
+      more.addEventListener("keydown", (e) => {
+        if (e.key !== "Escape") return;
+        more.open = false;
+        more.querySelector("summary")?.focus();
+      });
+    }
+
     // Title and options: the title belongs to the draft, the options to lint and steps.
     form.addEventListener("change", (e) => {
       const name = (e.target as HTMLInputElement).name;
@@ -385,7 +373,7 @@ class Editor {
 
   private async upload(list: Promise<{ path: string; file: File }[]>): Promise<void> {
     if (this.readOnly) return;
-    this.hush();
+    hush();
     try {
       const files = await read(await list);
       if (files.length > 0) this.work.add(files);

@@ -38,6 +38,7 @@ export class Log {
 
   // add puts rows at the end, or in the place of those with the same id.
   add(rows: Iterable<HTMLElement>): void {
+    const bySteps = new Map<string, HTMLElement[]>();
     for (const row of rows) {
       const old = byId(row.id);
       if (old) {
@@ -54,8 +55,13 @@ export class Log {
       }
       this.know(row.dataset["step"]);
       row.hidden = this.hides(row);
-      this.inStep(row);
+      const step = row.dataset["step"];
+      if (!step) continue;
+      const some = bySteps.get(step);
+      if (some) some.push(row);
+      else bySteps.set(step, [row]);
     }
+    for (const [step, some] of bySteps) this.inStep(step, some);
     this.trim();
   }
 
@@ -86,27 +92,26 @@ export class Log {
     this.toEnd();
   }
 
-  // inStep shows a copy of the row in its step.
-  private inStep(row: HTMLElement): void {
-    const step = row.dataset["step"];
-    if (!step) return;
-    const text = row.lastElementChild;
+  // inStep shows copies of rows in their step, whose log keeps its last ones. Sizes are read once, not for
+  // every row: reading them makes the browser lay out the page.
+  private inStep(step: string, rows: HTMLElement[]): void {
     const now = byId(`now-${step}`);
-    if (now) now.textContent = text?.textContent?.trimEnd().slice(0, 200) ?? "";
+    const last = rows.at(-1)?.lastElementChild?.textContent?.trimEnd();
+    if (now && last) now.textContent = last.slice(0, 200);
     const box = byId(`log-${step}`);
-    if (!box || !text) return;
-    const n = row.id.slice(1);
-    const copy = document.createElement("div");
-    copy.className = "line";
-    copy.dataset["n"] = n;
-    copy.append(...[...text.childNodes].map((c) => c.cloneNode(true)));
-    const old = box.querySelector(`:scope > [data-n="${n}"]`);
-    if (old) {
-      old.replaceWith(copy);
-      return;
-    }
+    if (!box) return;
     const end = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
-    box.append(copy);
+    const fresh = document.createDocumentFragment();
+    for (const row of rows.slice(-stepRows)) {
+      const copy = document.createElement("div");
+      copy.className = "line";
+      copy.dataset["n"] = row.id.slice(1);
+      for (const c of row.lastElementChild?.childNodes ?? []) copy.append(c.cloneNode(true));
+      const old = box.querySelector(`:scope > [data-n="${copy.dataset["n"]}"]`);
+      if (old) old.replaceWith(copy);
+      else fresh.append(copy);
+    }
+    box.append(fresh);
     while (box.childElementCount > stepRows) box.firstElementChild?.remove();
     if (end) box.scrollTop = box.scrollHeight;
   }

@@ -25,6 +25,14 @@ export function attach(pane: HTMLElement, ended: () => void = () => {}): Result 
     strip?.show("panel-log");
     log?.showOnly(all.dataset["only"] ?? "");
   });
+  // A log that is opened shows its end.
+  pane.addEventListener(
+    "toggle",
+    (e) => {
+      for (const box of (e.target as Element).querySelectorAll<HTMLElement>(".step .lines")) box.scrollTop = box.scrollHeight;
+    },
+    true,
+  );
   const tidy = () => {
     byId("cancel")?.remove();
     ended();

@@ -6,6 +6,7 @@ import { stretch, type Range } from "./columns";
 import { announce, byId, el } from "./dom";
 import { marksOf, worst, type Finding } from "./findings";
 import { inOrder, size, wrongName, wrongSize, type Limits, type Source } from "./files";
+import { say } from "./say";
 import { drawTabs, drawTree, type Shown } from "./tree";
 import { binarySize } from "./words";
 
@@ -28,7 +29,6 @@ export class Workspace {
     private readonly readOnly: boolean,
     private readonly dockerfile: () => string,
     private readonly changed: () => void,
-    private readonly trouble: (words: string, undo?: () => void) => void,
   ) {
     this.pane.append(this.binary);
   }
@@ -41,7 +41,7 @@ export class Workspace {
     this.tabs = this.order().slice(0, 4);
     if (first && !this.tabs.includes(first)) this.tabs.push(first);
     if (first) this.open(first);
-    else this.draw();
+    else this.empty();
   }
 
   // files are the files as they are now.
@@ -107,12 +107,12 @@ export class Workspace {
     const next = new Map(this.entries);
     for (const f of files) {
       const clash = wrongName(f.path, [...next.keys()].filter((p) => p !== f.path));
-      if (clash) return this.trouble(`${f.path}: ${clash}`);
+      if (clash) return say(`${f.path}: ${clash}`, "error");
       next.set(f.path, { source: f, buffer: null });
     }
     const all = [...next].map(([path, e]) => (this.entries.get(path) === e ? (this.fresh(path) ?? e.source) : e.source));
     const wrong = wrongSize(all, this.limits, binarySize);
-    if (wrong) return this.trouble(wrong);
+    if (wrong) return say(wrong, "error");
     this.entries = next;
     const first = files[0];
     if (first) this.open(first.path);
@@ -142,7 +142,7 @@ export class Workspace {
     this.entries.delete(path);
     this.close(path);
     this.changed();
-    this.trouble(`${path} was deleted.`, () => this.add([source]));
+    say(`${path} was deleted.`, "info", { name: "Undo", do: () => this.add([source]) });
   }
 
   close(path: string): void {
