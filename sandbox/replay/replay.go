@@ -15,10 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"golang.org/x/tools/txtar"
-
+	"slipway/server/archive"
 	"slipway/server/play"
 )
 
@@ -72,20 +70,23 @@ func Scenarios() ([]Scenario, error) {
 
 // Parse reads a scenario.
 func Parse(name string, text []byte) (Scenario, error) {
-	archive := txtar.Parse(text)
-	s := Scenario{Name: name, Comment: strings.TrimSpace(string(archive.Comment)), Want: map[string]string{}}
+	comment, all, err := archive.ParseTxtar(text)
+	if err != nil {
+		return Scenario{}, fmt.Errorf("scenario %s: %w", name, err)
+	}
+	s := Scenario{Name: name, Comment: strings.TrimSpace(string(comment)), Want: map[string]string{}}
 	var files []play.File
-	for _, f := range archive.Files {
-		want, isWant := strings.CutPrefix(f.Name, wantDir)
+	for _, f := range all {
+		want, isWant := strings.CutPrefix(f.Path, wantDir)
 		switch {
 		case isWant:
-			s.Want[want] = string(f.Data)
-		case f.Name == headFile:
-			if err := json.Unmarshal(f.Data, &s.Head); err != nil {
+			s.Want[want] = string(f.Content)
+		case f.Path == headFile:
+			if err := json.Unmarshal(f.Content, &s.Head); err != nil {
 				return s, fmt.Errorf("scenario %s: %s: %w", name, headFile, err)
 			}
-		case f.Name == eventsFile:
-			for line := range bytes.Lines(f.Data) {
+		case f.Path == eventsFile:
+			for line := range bytes.Lines(f.Content) {
 				var e play.Event
 				if err := json.Unmarshal(line, &e); err != nil {
 					return s, fmt.Errorf("scenario %s: %s: %w", name, eventsFile, err)
@@ -93,10 +94,9 @@ func Parse(name string, text []byte) (Scenario, error) {
 				s.Events = append(s.Events, e)
 			}
 		default:
-			files = append(files, play.File{Path: f.Name, Content: f.Data})
+			files = append(files, f)
 		}
 	}
-	var err error
 	if s.Revision, err = play.NewRevision(files, play.DefaultLimits()); err != nil {
 		return s, fmt.Errorf("scenario %s: %w", name, err)
 	}
@@ -104,8 +104,8 @@ func Parse(name string, text []byte) (Scenario, error) {
 	return s, nil
 }
 
-// Format is the scenario as text, which Parse reads again. It fails if a file doesn't survive that: a txtar holds
-// text files that end with a line end.
+// Format is the scenario as text, which Parse reads again. It fails if a file of the context has a name that means
+// something else here.
 func (s Scenario) Format() ([]byte, error) {
 	head := s.Head
 	head.Request.Revision = ""
@@ -113,15 +113,12 @@ func (s Scenario) Format() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	archive := txtar.Archive{Comment: []byte(s.Comment + "\n"), Files: []txtar.File{{Name: headFile, Data: append(raw, '\n')}}}
+	files := []play.File{{Path: headFile, Content: append(raw, '\n')}}
 	for _, f := range s.Revision.Files {
 		if f.Path == headFile || f.Path == eventsFile || strings.HasPrefix(f.Path, wantDir) {
 			return nil, fmt.Errorf("scenario %s: a context file can't be called %s", s.Name, f.Path)
 		}
-		if f.Executable() {
-			return nil, fmt.Errorf("scenario %s: %s is executable, which is lost", s.Name, f.Path)
-		}
-		archive.Files = append(archive.Files, txtar.File{Name: f.Path, Data: f.Content})
+		files = append(files, f)
 	}
 	var events []byte
 	for _, e := range s.Events {
@@ -131,19 +128,11 @@ func (s Scenario) Format() ([]byte, error) {
 		}
 		events = append(append(events, line...), '\n')
 	}
-	archive.Files = append(archive.Files, txtar.File{Name: eventsFile, Data: events})
+	files = append(files, play.File{Path: eventsFile, Content: events})
 	for _, name := range slices.Sorted(maps.Keys(s.Want)) {
-		archive.Files = append(archive.Files, txtar.File{Name: wantDir + name, Data: []byte(s.Want[name])})
+		files = append(files, play.File{Path: wantDir + name, Content: []byte(s.Want[name])})
 	}
-	text := txtar.Format(&archive)
-	again, err := Parse(s.Name, text)
-	if err != nil {
-		return nil, err
-	}
-	if again.Revision.ID != s.Revision.ID || !maps.Equal(again.Want, s.Want) || !utf8.Valid(text) {
-		return nil, fmt.Errorf("scenario %s: a file is not text that ends with a line end", s.Name)
-	}
-	return text, nil
+	return archive.FormatTxtar([]byte(s.Comment+"\n"), files), nil
 }
 
 // Build is what Record records and Builder plays: the signature of every builder.

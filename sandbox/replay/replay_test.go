@@ -105,35 +105,40 @@ func TestBuildEndsEarly(t *testing.T) {
 	}
 }
 
-// What a txtar can't hold is refused, not changed.
-func TestFormatRefuses(t *testing.T) {
-	for name, files := range map[string][]play.File{
-		"no line end": {{Path: "a", Content: []byte("x")}},
-		"marker":      {{Path: "a", Content: []byte("x\n-- b --\ny\n")}},
-		"not text":    {{Path: "a", Content: []byte("\xff\n")}},
-		"our name":    {{Path: "events.ndjson", Content: []byte("{}\n")}},
-		"our folder":  {{Path: "want/a", Content: []byte("x\n")}},
-		"executable":  {{Path: "a", Mode: 0o755, Content: []byte("x\n")}},
+// Whatever the context holds, a scenario is read as it was written; only our own names are refused.
+func TestFormat(t *testing.T) {
+	for name, file := range map[string]play.File{
+		"plain":       {Path: "Dockerfile", Content: []byte("FROM scratch\n")},
+		"no line end": {Path: "a", Content: []byte("x")},
+		"marker":      {Path: "a", Content: []byte("x\n-- b --\ny\n")},
+		"not text":    {Path: "a", Content: []byte("\xff\x00\n")},
+		"executable":  {Path: "a", Mode: 0o755, Content: []byte("x\n")},
 	} {
-		r, err := play.NewRevision(files, play.DefaultLimits())
+		s := Scenario{
+			Name: name, Comment: "It is.", Revision: revision(t, file), Want: map[string]string{"view.txt": "x\n"},
+			Events: []play.Event{{Seq: 1, Fact: play.Finished{Outcome: play.OK}}},
+		}
+		text, err := s.Format()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (Scenario{Name: name, Revision: r}).Format(); err == nil {
-			t.Errorf("%s was taken", name)
+		again, err := Parse(name, text)
+		if err != nil || again.Revision.ID != s.Revision.ID || again.Comment != s.Comment || again.Want["view.txt"] != "x\n" || !slices.Equal(again.Events, s.Events) {
+			t.Errorf("%s: %+v, %v", name, again, err)
 		}
 	}
-	r, err := play.NewRevision([]play.File{{Path: "Dockerfile", Content: []byte("FROM scratch\n")}}, play.DefaultLimits())
+	for _, path := range []string{headFile, eventsFile, wantDir + "a"} {
+		if _, err := (Scenario{Revision: revision(t, play.File{Path: path})}).Format(); err == nil {
+			t.Errorf("%s was taken for a file of the context", path)
+		}
+	}
+}
+
+func revision(t *testing.T, files ...play.File) play.Revision {
+	t.Helper()
+	r, err := play.NewRevision(files, play.DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Scenario{Name: "fine", Comment: "It is.", Revision: r, Want: map[string]string{"view.txt": "x\n"}, Events: []play.Event{{Seq: 1, Fact: play.Finished{Outcome: play.OK}}}}
-	text, err := s.Format()
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := Parse("fine", text)
-	if err != nil || again.Want["view.txt"] != "x\n" || !slices.Equal(again.Events, s.Events) {
-		t.Errorf("%+v, %v", again, err)
-	}
+	return r
 }
