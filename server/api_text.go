@@ -55,7 +55,7 @@ type explainInput struct{ Body textBody }
 
 // postExplain is POST /explain.
 func (s *Server) postExplain(ctx context.Context, in *explainInput) (*stepsOutput, error) {
-	_, steps, err := s.explain(ctx, viewerOf(ctx), in.Body.text())
+	steps, err := s.explain(ctx, viewerOf(ctx), in.Body.text())
 	if err != nil {
 		return nil, err
 	}

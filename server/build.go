@@ -31,7 +31,7 @@ type build struct {
 func (b *build) explain(s *Server) []explain.Step {
 	t := textOf(b.rev.Files, b.job.Build)
 	if b.text == nil {
-		b.text = t.Explain(s.Base)
+		b.text = t.Explain(s.Base, nil) // the log brings its own findings
 	}
 	if seq := b.fold.Timeline().Seq; b.steps == nil || b.explained != seq {
 		b.steps, b.explained = explain.Build(b.text, &b.fold, t.paths()), seq

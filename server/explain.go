@@ -18,7 +18,7 @@ func (s *Server) stepsFragment(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	_, steps, err := s.explain(ctx, viewerOf(ctx), body.text())
+	steps, err := s.explain(ctx, viewerOf(ctx), body.text())
 	if err != nil {
 		return err
 	}

@@ -60,14 +60,14 @@ func (w *world) config() server.Config {
 			}
 			return lint.Lint(ctx, in)
 		},
-		Explain:  func(_ context.Context, t server.Text) ([]explain.Step, error) { return t.Explain(nil), nil },
+		Explain:  func(_ context.Context, t server.Text) ([]explain.Step, error) { return t.Explain(nil, nil), nil },
 		Registry: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "registry "+r.URL.Path) }),
 		Checks: []server.Check{
 			{Name: "store", Ready: func(context.Context) error { return w.broken }},
 			{Name: "builder", Ready: func(context.Context) error { return nil }},
 		},
 		Base:    func(string) (play.ImageConfig, bool) { return play.ImageConfig{}, false },
-		BaseURL: "http://slipway.test", Limits: play.DefaultLimits(), Rates: server.DefaultRates(), Linger: server.DefaultLinger,
+		BaseURL: "http://slipway.test", Limits: play.DefaultLimits(), Rates: server.DefaultRates(),
 		Now: func() time.Time { return epoch }, Random: rand.Reader, Logger: slog.New(slog.NewTextHandler(testWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 }

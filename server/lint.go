@@ -21,7 +21,6 @@ type Text struct {
 	Target     string            `json:"target"`
 	BuildArgs  map[string]string `json:"build_args"`
 	Platform   string            `json:"platform"`
-	Findings   []play.Diagnostic `json:"findings,omitempty"` // of the linter, for Explain
 }
 
 func textOf(files []play.File, req play.BuildRequest) Text {
@@ -33,13 +32,13 @@ func (t Text) Request() play.BuildRequest {
 	return play.BuildRequest{Dockerfile: t.Dockerfile, Target: t.Target, BuildArgs: t.BuildArgs, Platform: t.Platform}
 }
 
-// Explain is the annotated steps of the text; base tells what is known of an image. A stranger's text belongs
-// into the guarded process.
-func (t Text) Explain(base func(ref string) (play.ImageConfig, bool)) []explain.Step {
+// Explain is the annotated steps of the text, with what the linter found in it; base tells what is known of an
+// image. A stranger's text belongs into the guarded process.
+func (t Text) Explain(base func(ref string) (play.ImageConfig, bool), found []play.Diagnostic) []explain.Step {
 	req := t.Request()
 	return explain.Steps(dockerfile.Parse(t.content(req.File())), explain.Options{
 		File: req.File(), Target: req.Target, BuildArgs: req.BuildArgs, Platform: req.Platform,
-		Files: t.paths(), Ignored: t.ignored(), Base: base, Findings: t.Findings,
+		Files: t.paths(), Ignored: t.ignored(), Base: base, Findings: found,
 	})
 }
 
@@ -134,17 +133,14 @@ func (s *Server) lint(ctx context.Context, v play.Viewer, t Text) ([]play.Diagno
 	return found, tooLarge(err)
 }
 
-// explain is what the linter finds in a text, and what each step of it would do.
-func (s *Server) explain(ctx context.Context, v play.Viewer, t Text) (found []play.Diagnostic, steps []explain.Step, err error) {
-	if found, err = s.lint(ctx, v, t); err != nil {
-		return nil, nil, err
+// explain is what each step of a text would do, with the findings. It is never nil without an error.
+func (s *Server) explain(ctx context.Context, v play.Viewer, t Text) ([]explain.Step, error) {
+	if err := s.check(v, t); err != nil {
+		return nil, err
 	}
-	t.Findings = found
-	if steps, err = s.Explain(ctx, t.slim()); err != nil {
-		return nil, nil, tooLarge(err)
-	}
+	steps, err := s.Explain(ctx, t.slim())
 	if steps == nil {
 		steps = []explain.Step{}
 	}
-	return found, steps, nil
+	return steps, tooLarge(err)
 }

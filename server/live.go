@@ -17,6 +17,7 @@ import (
 )
 
 const (
+	linger     = 10 * time.Second      // a live waits for viewers who are about to come back
 	drawEvery  = 50 * time.Millisecond // drawings of one job follow each other no faster
 	settle     = 20 * time.Millisecond // what the log holds already is read before the first
 	behind     = 4 << 20               // bytes that a viewer may be behind before it is let go
@@ -27,6 +28,7 @@ const (
 // lives are the jobs that someone watches now.
 type lives struct {
 	server *Server
+	linger time.Duration
 	mu     sync.Mutex
 	of     map[string]*live
 }
@@ -89,7 +91,7 @@ func (ls *lives) leave(l *live) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if l.viewers--; l.viewers == 0 {
-		l.idle = time.AfterFunc(ls.server.Linger, func() {
+		l.idle = time.AfterFunc(ls.linger, func() {
 			ls.mu.Lock()
 			defer ls.mu.Unlock()
 			if l.viewers == 0 {

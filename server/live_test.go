@@ -317,7 +317,8 @@ func jsonLine(e play.Event) string {
 // TestReadersThatGoLeaveNothing: broken and slow clients, and the end of the server, end every reader of a log.
 func TestReadersThatGoLeaveNothing(t *testing.T) {
 	w := newWorld(t)
-	s := w.server(func(c *server.Config) { c.Linger = time.Millisecond })
+	s := w.server()
+	s.Linger(time.Millisecond)
 	web := httptest.NewServer(s)
 	defer web.Close()
 	job := w.built(w.snippet("x", "Dockerfile", hello), helloLog()[:6]...)

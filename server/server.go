@@ -26,7 +26,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Config is what a Server needs. All fields are needed but Trusted.
+// Config is what a Server needs. All fields are needed but Base and Trusted.
 type Config struct {
 	Store    Store
 	Jobs     Jobs
@@ -35,13 +35,12 @@ type Config struct {
 	Explain  func(context.Context, Text) ([]explain.Step, error)    // in a guarded process
 	Registry http.Handler                                           // mounted at /v2/; it limits what it takes itself
 	Checks   []Check                                                // what readiness needs
-	Base     func(ref string) (play.ImageConfig, bool)              // what is known of a base image
+	Base     func(ref string) (play.ImageConfig, bool)              // what is known of a base image; nil: nothing
 
 	BaseURL string         // scheme and host that people use, without a final slash
 	Trusted []netip.Prefix // proxies whose X-Forwarded-For is believed
 	Limits  play.Limits
 	Rates   Rates
-	Linger  time.Duration // how long a live stream waits for viewers who are about to come back
 	Now     func() time.Time
 	Random  io.Reader // for secrets and ids
 	Logger  *slog.Logger
@@ -98,9 +97,6 @@ type Check struct {
 	Ready func(context.Context) error // the error's text is shown
 }
 
-// DefaultLinger is longer than a page takes to load, or to come back after a lost connection.
-const DefaultLinger = 10 * time.Second
-
 // Server answers HTTP requests.
 type Server struct {
 	Config
@@ -127,7 +123,7 @@ func New(c Config) (*Server, error) {
 	s.rates = newLimiters(c.Rates, c.Now)
 	s.drawn = newDrawings()
 	s.live, s.stop = context.WithCancel(context.Background())
-	s.lives = &lives{server: s, of: map[string]*live{}}
+	s.lives = &lives{server: s, linger: linger, of: map[string]*live{}}
 	examples, err := example.All()
 	if err != nil {
 		return nil, err

@@ -186,7 +186,10 @@ func (s *Server) editor(c echo.Context, status int, f form, sn play.Snippet) err
 
 // analyse puts into the page what the text alone tells. A page without it is still a page.
 func (s *Server) analyse(ctx context.Context, v play.Viewer, t Text, p *web.EditorPage) (err error) {
-	if p.Findings, p.Steps, err = s.explain(ctx, v, t); err != nil {
+	if p.Findings, err = s.lint(ctx, v, t); err != nil {
+		return err
+	}
+	if p.Steps, err = s.explain(ctx, v, t); err != nil {
 		return err
 	}
 	p.Checked = true
