@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -117,20 +116,20 @@ func foreign(file string) bool {
 	return m != nil && m[1] != "314" || strings.Contains(file, "__pycache__/")
 }
 
-// walk gives the files at a path of distPackages: itself, or, if it is a link to a folder, what is in there.
+// walk gives the files at a path of distPackages: itself, or, if it is a link to a folder, what is in there. Links
+// to what is not among the packages, because it is only recommended or lies outside, are left out.
 func walk(root fs.FS, file string) ([]string, error) {
+	if _, err := fs.Stat(root, distPackages+file); err != nil {
+		return nil, nil
+	}
 	var files []string
 	err := fs.WalkDir(root, distPackages+file, func(p string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // a link to what a package that is only recommended would bring
-		}
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		if info, err := fs.Stat(root, p); err != nil || !info.Mode().IsRegular() {
-			return nil // likewise
+		if info, err := fs.Stat(root, p); err == nil && info.Mode().IsRegular() {
+			files = append(files, strings.TrimPrefix(p, distPackages))
 		}
-		files = append(files, strings.TrimPrefix(p, distPackages))
 		return nil
 	})
 	return files, err

@@ -21,19 +21,7 @@ func MachineArchive(ctx context.Context) (Archive, error) {
 	if err != nil {
 		return Archive{}, fmt.Errorf("ask apt for its package sources: %w", err)
 	}
-	var a Archive
-	for line := range strings.Lines(out) {
-		uri, _, _ := strings.Cut(strings.TrimPrefix(line, "'"), "'")
-		base, ok := strings.CutSuffix(uri, "/InRelease")
-		base, suite, found := strings.Cut(base, "/dists/")
-		switch {
-		case !ok || !found || !strings.HasPrefix(uri, "http"):
-		case strings.HasSuffix(suite, "-security"):
-			a.Security = base
-		case a.Main == "" && strings.HasSuffix(base, "/debian"):
-			a.Main = base
-		}
-	}
+	a := archiveOf(out)
 	if a.Main == "" {
 		return Archive{}, fmt.Errorf("apt on this machine has no Debian archive among its sources; name one")
 	}
@@ -47,6 +35,24 @@ func MachineArchive(ctx context.Context) (Archive, error) {
 		}
 	}
 	return a, nil
+}
+
+// archiveOf finds the archives among the URLs that apt would fetch: 'URL' file size, one a line.
+func archiveOf(uris string) Archive {
+	var a Archive
+	for line := range strings.Lines(uris) {
+		uri, _, _ := strings.Cut(strings.TrimPrefix(line, "'"), "'")
+		base, ok := strings.CutSuffix(uri, "/InRelease")
+		base, suite, found := strings.Cut(base, "/dists/")
+		switch {
+		case !ok || !found || !strings.HasPrefix(uri, "http"):
+		case strings.HasSuffix(suite, "-security"):
+			a.Security = base
+		case a.Main == "" && strings.HasSuffix(base, "/debian"):
+			a.Main = base
+		}
+	}
+	return a
 }
 
 // debs are the sources of a suite as lines of sources.list.
