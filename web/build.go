@@ -287,3 +287,24 @@ func (b Build) failedAt() string {
 	}
 	return "#steps"
 }
+
+// hint is a likely next move after a failure, unless the failed step says it better.
+func (b Build) hint() string {
+	f := b.timeline().Finished
+	for _, s := range b.Steps {
+		if s.N == f.Step && s.Build != nil && s.Build.Failure != nil && s.Build.Failure.Hint != "" {
+			return ""
+		}
+	}
+	return f.Hint
+}
+
+// engine is what built: versions, sandbox, attempt.
+func (b Build) engine() string {
+	s := b.timeline().Started
+	words := []string{"BuildKit " + s.BuildKit, "Dockerfile frontend " + s.Frontend, "sandbox " + s.Sandbox}
+	if s.Attempt > 1 {
+		words = append(words, fmt.Sprintf("attempt %d", s.Attempt))
+	}
+	return strings.TrimSpace(strings.Join(words, ", ") + ". " + b.timeline().Plan.Syntax)
+}

@@ -292,12 +292,12 @@ func sentences(list []explain.Sentence) string {
 	return strings.Join(texts, " ")
 }
 
-// exitWords is the exit code and what it means.
+// exitWords is the exit code and what it means; the meaning begins with the code.
 func exitWords(f explain.Failure) string {
 	if f.Meaning == "" {
 		return fmt.Sprintf("Exit code %d.", *f.ExitCode)
 	}
-	return fmt.Sprintf("Exit code %d: %s", *f.ExitCode, f.Meaning)
+	return "Exit code " + f.Meaning
 }
 
 // tail is the last lines of output before a failure.

@@ -245,7 +245,7 @@ func Failed() web.Build {
 	b.Lines = lines(4, 1, texts...)
 	b.Steps[3].Build.Duration = ms(2400)
 	b.Steps[3].Build.Failure = &explain.Failure{
-		Message: "pip found no package named fastapy.", ExitCode: ptr(1), Meaning: "the command reported an error",
+		Message: "pip found no package named fastapy.", ExitCode: ptr(1), Meaning: "1: the command reported an error.",
 		Hint: "Check the spelling in requirements.txt, line 1: fastapi is the name on PyPI.", Tail: texts,
 	}
 	return b

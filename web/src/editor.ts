@@ -234,7 +234,7 @@ class Editor {
         this.data["owner"] = "false"; // then saving makes a copy
         void this.doing("save", () => this.save());
       };
-      say(`${e.message} What you typed is kept.`, "error", { name: "Save it as a copy", do: copy });
+      say("This snippet was changed meanwhile, in another window. What you typed is kept.", "error", { name: "Save it as a copy", do: copy });
       return;
     }
     say(e.message, "error");
