@@ -54,7 +54,6 @@ func TestLibraryHomes(t *testing.T) {
 		"github.com/jackc/pgx":                      {"server/store"},
 		"github.com/google/go-containerregistry":    {"sandbox/registry", "sandbox/registry/catalog"},
 		"github.com/nats-io":                        {"server/eventlog", "server/job"},
-		"github.com/buildkite/terminal-to-html":     {"server/view"},
 	}
 	for file, imports := range sources(t) {
 		for _, imported := range imports {
