@@ -81,11 +81,13 @@ func build(ctx context.Context, address string, s spec, emit func(play.Fact)) re
 		Session:      []session.Attachable{pushCredentials{host: s.Registry, user: b.Job, password: s.Password}},
 		ProxyNetwork: true,
 		Exports: []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{
-			string(exptypes.OptKeyName):             w.image,
-			string(exptypes.OptKeyPush):             "true", // over plain HTTP, as the daemon's configuration has it for this registry
-			string(exptypes.OptKeyStore):            "false",
-			string(exptypes.OptKeyOCITypes):         "true",
-			string(exptypes.OptKeyLayerCompression): "zstd", // several times faster than gzip both ways, and every client of the last years reads it
+			string(exptypes.OptKeyName):     w.image,
+			string(exptypes.OptKeyPush):     "true", // over plain HTTP, as the daemon's configuration has it for this registry
+			string(exptypes.OptKeyStore):    "false",
+			string(exptypes.OptKeyOCITypes): "true",
+			// zstd is faster still, but clients that turn an image into Docker's own format refuse it.
+			string(exptypes.OptKeyLayerCompression): "gzip",
+			string(exptypes.OptKeyCompressionLevel): "1",
 		}}},
 	}, "slipway", w.run, updates)
 	<-read

@@ -101,6 +101,14 @@ func TestJoin(t *testing.T) {
 		t.Errorf("exported %+v", e)
 	}
 
+	manifest, err := reader{w.url}.Manifest(t.Context(), e.Image, e.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(string(manifest), "tar+gzip"); got != len(e.Layers) {
+		t.Errorf("%d of %d layers are of the kind that every client takes: %s", got, len(e.Layers), manifest)
+	}
+
 	again := w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", twoStages, "f.txt", "content\n", "big/ignored", "other", ".dockerignore", "big\n"))
 	t.Logf("first %v, again %v", l.took, again.took)
 	if again.end.Outcome != play.OK || of[play.Exported](again)[0].Digest != e.Digest {
