@@ -130,7 +130,8 @@ func (e *Egress) Serve(ctx context.Context, domain string, l net.Listener) error
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	err := server.Serve(netutil.LimitListener(l, e.cfg.Limits.Connections))
-	out.tunnels.Wait()
+	out.requests.Lock() // once nobody works on one any more
+	defer out.requests.Unlock()
 	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
 		return nil
 	}
@@ -145,11 +146,15 @@ type outlet struct {
 	domain    string
 	transport *http.Transport
 	pace      *rate.Limiter
-	rules     sync.Map // target of a connection that the transport has → the rule that allowed it
-	tunnels   sync.WaitGroup
+	rules     sync.Map     // target of a connection that the transport has → the rule that allowed it
+	requests  sync.RWMutex // held for reading by each request
 }
 
 func (o *outlet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !o.requests.TryRLock() {
+		return // the builder is gone
+	}
+	defer o.requests.RUnlock()
 	if !o.pace.Allow() {
 		o.refuse(w, o.note(r), refusal(http.StatusTooManyRequests, "too many requests", "This builder makes requests too fast; slow down."))
 		return
@@ -186,7 +191,11 @@ func (o *outlet) forward(w http.ResponseWriter, r *http.Request) {
 		o.rules.Store(to.String(), rule)
 	}
 	proxy := &httputil.ReverseProxy{
-		Rewrite:       func(p *httputil.ProxyRequest) { p.Out.Host = p.In.Host },
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.Host = p.In.Host
+			p.Out.Header.Del("Connection") // nothing but HTTP is carried on
+			p.Out.Header.Del("Upgrade")
+		},
 		Transport:     o.transport,
 		FlushInterval: -1,
 		ModifyResponse: func(*http.Response) error {

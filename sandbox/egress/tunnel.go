@@ -22,8 +22,6 @@ func (o *outlet) connect(w http.ResponseWriter, r *http.Request) {
 		o.refuse(w, entry, err)
 		return
 	}
-	o.tunnels.Add(1)
-	defer o.tunnels.Done()
 	defer client.Close()
 	stop := context.AfterFunc(r.Context(), func() { client.Close() })
 	defer stop()

@@ -206,15 +206,15 @@ func (r *Registry) suggest(ref name.Reference) string {
 		}
 		return " The catalogue has " + list(near) + "."
 	}
-	var names []string // one reference for each repository
-	seen := map[string]bool{}
+	var names []string // of a recipe's many tags the first, and every image of the operator
 	for _, i := range r.images() {
-		tag, err := name.NewTag(i.Ref)
-		if err != nil || seen[tag.Context().Name()] {
-			continue
+		short := familiar(i.Ref)
+		if i.StandIn() {
+			short = i.Recipe
 		}
-		seen[tag.Context().Name()] = true
-		names = append(names, familiar(i.Ref))
+		if !slices.Contains(names, short) {
+			names = append(names, short)
+		}
 	}
 	if len(names) == 0 {
 		return " The catalogue is empty: make it, or add images to it."

@@ -200,15 +200,25 @@ func fromRegistry(ctx context.Context, reference string) (mutate.Appendable, err
 
 // locked runs f while no other process changes the catalogue.
 func (c *Catalog) locked(f func() error) error {
-	lock, err := os.OpenFile(filepath.Join(c.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	lock, err := lockFile(filepath.Join(c.dir, ".lock"))
 	if err != nil {
 		return err
 	}
-	defer lock.Close() // and with it the lock
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("lock the catalogue: %w", err)
-	}
+	defer lock.Close()
 	return f()
+}
+
+// lockFile waits until nobody else has the lock; closing the file gives it back.
+func lockFile(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("lock the catalogue: %w", err)
+	}
+	return file, nil
 }
 
 func moveBlobs(from, to string) error {

@@ -6,7 +6,7 @@
 // annotations below, and a folder "python" with wheels. Any OCI tool reads it. It is written by one process at a time and
 // may be read while it is written: blobs come first, and the index is replaced by rename.
 //
-// This package never speaks HTTP; sandbox/registry serves what is here. It never passes a stand-in off as
+// This package serves nothing; sandbox/registry serves what is here. It never passes a stand-in off as
 // the official image: each says what it was made from.
 package catalog
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -303,7 +305,7 @@ func TestMake(t *testing.T) {
 		if err := validate.Image(image); err != nil {
 			t.Error(err)
 		}
-		if left, _ := filepath.Glob(filepath.Join(c.dir, ".[^l]*")); len(left) > 0 {
+		if left, _ := filepath.Glob(filepath.Join(c.dir, ".*-*")); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
 
@@ -320,6 +322,22 @@ func TestMake(t *testing.T) {
 	}
 }
 
+// Who is told to stop stops at once and leaves nothing behind, and so does who comes after one that was killed.
+func TestMakeStops(t *testing.T) {
+	c := Open(t.TempDir())
+	if err := os.Mkdir(filepath.Join(c.dir, ".root-1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err := c.Make(ctx, MakeConfig{Only: []string{"busybox"}, Report: func(Report) { time.AfterFunc(time.Second, cancel) }})
+	if err == nil {
+		t.Error("made in spite of all")
+	}
+	if left, err := filepath.Glob(filepath.Join(c.dir, ".*-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
 func TestMakeFails(t *testing.T) {
 	c := Open(t.TempDir())
 	err := c.Make(t.Context(), MakeConfig{Only: []string{"busybox"}, Archive: Archive{Main: "http://127.0.0.1:1/debian"}})
@@ -329,8 +347,7 @@ func TestMakeFails(t *testing.T) {
 	if err := c.Make(t.Context(), MakeConfig{Only: []string{"nosuch"}}); err == nil || !strings.Contains(err.Error(), "nosuch") {
 		t.Errorf("an unknown recipe: %v", err)
 	}
-	entries, err := os.ReadDir(c.dir)
-	if err != nil || len(entries) > 0 {
-		t.Errorf("left behind: %v %v", entries, err)
+	if left, err := filepath.Glob(filepath.Join(c.dir, ".*-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
 	}
 }

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // An Archive is a Debian archive as this machine uses it: where it is, and apt's settings that are needed to use it.
@@ -82,13 +86,29 @@ func (a Archive) sources(suite string) string {
 	return s
 }
 
-// command runs a program and gives its output; an error holds the end of what it said.
+// mmdebstrap runs it with the folder work for what it leaves behind if it is killed.
+func mmdebstrap(ctx context.Context, work string, args ...string) error {
+	if err := os.Chmod(work, 0o755); err != nil { // apt downloads as a user without rights
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "mmdebstrap", args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+work)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it cleans up
+	cmd.WaitDelay = 10 * time.Second
+	_, err := output(cmd)
+	return err
+}
+
 func command(ctx context.Context, program string, args ...string) (string, error) {
+	return output(exec.CommandContext(ctx, program, args...))
+}
+
+// output runs a program and gives its output; an error holds the end of what it said.
+func output(cmd *exec.Cmd) (string, error) {
 	var out, said bytes.Buffer
-	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w: %s", program, err, lastLines(said.String(), 5))
+		return "", fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, lastLines(said.String(), 5))
 	}
 	return out.String(), nil
 }

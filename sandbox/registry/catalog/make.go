@@ -61,6 +61,14 @@ func (c *Catalog) Make(ctx context.Context, cfg MakeConfig) error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return err
 	}
+	making, err := lockFile(filepath.Join(c.dir, ".making")) // two at once would do the same work
+	if err != nil {
+		return err
+	}
+	defer making.Close()
+	if err := c.sweep(); err != nil {
+		return err
+	}
 	jobs := slices.DeleteFunc(c.jobs(cfg), func(j job) bool { return !cfg.wants(j.name) })
 	if len(jobs) == 0 {
 		return fmt.Errorf("no recipe is called %s", strings.Join(cfg.Only, ", "))
@@ -96,6 +104,22 @@ func (c *Catalog) Make(ctx context.Context, cfg MakeConfig) error {
 	}
 	running.Wait()
 	return errors.Join(failures...)
+}
+
+// sweep removes what a Make that was killed left behind.
+func (c *Catalog) sweep() error {
+	for _, pattern := range []string{".root-*", ".wheels-*"} {
+		left, err := filepath.Glob(filepath.Join(c.dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, dir := range left {
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // A job makes one image, or the Python index.

@@ -69,8 +69,7 @@ func makeRoot(ctx context.Context, r Recipe, a Archive, work string) (string, er
 		args = append(args, when+"sh "+hook+` "$1"`)
 	}
 	args = append(args, r.Suite, out)
-	_, err := command(ctx, "mmdebstrap", append(args, a.debs(r.Suite)...)...)
-	return out, err
+	return out, mmdebstrap(ctx, work, append(args, a.debs(r.Suite)...)...)
 }
 
 // packageList is the file in which a hook leaves what is installed, as lines of name=version. It is not

@@ -102,7 +102,7 @@ func (c *Catalog) makeWheels(ctx context.Context, a Archive) error {
 		args = append(args, "--aptopt="+line)
 	}
 	args = append(append(args, wheelSuite, tree), a.debs(wheelSuite)...)
-	if _, err := command(ctx, "mmdebstrap", args...); err != nil {
+	if err := mmdebstrap(ctx, work, args...); err != nil {
 		return err
 	}
 	dists, err := readDists(tree, lists)
