@@ -21,6 +21,12 @@ func bound(word string, escape rune, size func(name string) int) int {
 
 const end = rune(-1)
 
+// nested reports whether ${…} is nested deeper than is allowed. Looking for heredocs, BuildKit takes a backslash for
+// the escape character whatever the file says.
+func nested(text string) bool {
+	return bound(text, '\\', func(string) int { return 0 }) >= huge
+}
+
 type bounder struct {
 	text   string
 	pos    int

@@ -135,10 +135,40 @@ func (r *reader) preamble() string {
 	return "#\n"
 }
 
-// read reads the instructions, from the top and then again behind each that BuildKit's parser refuses.
+// read reads the instructions, from the top and then again behind each that BuildKit's parser refuses or must not see.
 func (r *reader) read() {
-	last := r.o.lines.count()
-	for first := 1; first <= last; {
+	first := 1
+	for _, line := range r.deep() {
+		r.readLines(first, line-1)
+		head, end := r.join(line)
+		in := r.o.newInstruction(head, line, end)
+		in.Err = fmt.Errorf("variables are nested deeper than %d levels", maxNesting)
+		r.o.problem(ParseError, r.o.head(in), "%s can't be read: %v.", clip(in.Name), in.Err)
+		first = end + 1
+	}
+	r.readLines(first, r.o.lines.count())
+}
+
+// deep gives the lines of instructions that may have a heredoc and in which ${…} is nested so deeply that looking
+// for the heredoc would take BuildKit's parser forever: it expands the whole line, in time that grows as the square.
+func (r *reader) deep() []int {
+	if !bytes.Contains(r.work, []byte("<<")) || !bytes.Contains(r.work, []byte("${")) {
+		return nil
+	}
+	var found []int
+	for line := 1; line <= r.o.lines.count(); {
+		head, end := r.join(line)
+		if bytes.Contains(head.text, []byte("<<")) && nested(string(head.text)) {
+			found = append(found, line)
+		}
+		line = end + 1
+	}
+	return found
+}
+
+// readLines reads the instructions of some lines.
+func (r *reader) readLines(first, last int) {
+	for first <= last {
 		nodes, bad, err := r.parse(first, last)
 		if err == nil {
 			r.take(nodes)
@@ -149,7 +179,7 @@ func (r *reader) read() {
 				r.take(nodes)
 			}
 		}
-		first = r.refuse(bad, err)
+		first = r.refuse(bad, last, err)
 	}
 }
 
@@ -202,7 +232,7 @@ func (r *reader) take(nodes []*parser.Node) {
 }
 
 // refuse notes the instruction at a line, which BuildKit's parser can't read, and says where to go on.
-func (r *reader) refuse(line int, err error) int {
+func (r *reader) refuse(line, last int, err error) int {
 	head, end := r.join(line)
 	name, _, args := splitInstruction(head.text, r.o.Escape)
 	word := string(head.text[name.from:name.to])
@@ -215,7 +245,6 @@ func (r *reader) refuse(line int, err error) int {
 	}
 	// The body goes on to the next line that looks like an instruction.
 	r.open++
-	last := r.o.lines.count()
 	next := end + 1
 	for next <= last && (r.open > maxOpenHeredocs || !looksLikeInstruction(r.line(next), word)) {
 		next++

@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -244,4 +245,42 @@ func byteAt(src []byte, i int) byte {
 		return src[i]
 	}
 	return 0
+}
+
+// TestDeepNesting: what BuildKit's parser would take minutes for is left out, and refused; the rest is read.
+func TestDeepNesting(t *testing.T) {
+	deep := "RUN <<" + strings.Repeat("${A:-", 9000) + strings.Repeat("}", 9000)
+	for _, text := range []string{deep, strings.ReplaceAll(deep, "}}}}", "}\\\n}}}"), "ONBUILD " + deep} {
+		src := []byte("FROM a\n" + text + "\nRUN <<E\nx\nE\nUSER b\n")
+		o := Parse(src)
+		if len(o.Instructions) != 4 || len(o.Problems) != 1 || o.Problems[0].Range.Start.Line != 2 {
+			t.Fatalf("%d instructions, problems %v", len(o.Instructions), o.Problems)
+		}
+		if h := o.Instructions[2].Heredocs; len(h) != 1 || h[0].Content != "x\n" {
+			t.Errorf("%+v", h)
+		}
+		lawful(t, o)
+		if err := Preflight("f", src, nil, play.DefaultLimits()); play.KindOf(err) != play.Limited {
+			t.Error(err)
+		}
+	}
+}
+
+// BenchmarkParse grows with the text, whatever the text is.
+func BenchmarkParse(b *testing.B) {
+	for _, c := range []struct{ name, unit string }{
+		{"plain", "RUN apt-get update && \\\n    apt-get install -y curl\nCOPY --chown=1:1 a b /c/\nENV A=1 B='2 3'\n\n"},
+		{"broken", "ENV\nRUNN x\nCOPY --x=y a b\nRUN [1]\n"},
+		{"wide", "LABEL 漢字=\"é è\"\\\n ü=1 ö=2\n"},
+	} {
+		for _, lines := range []int{50, 500, 5000} {
+			b.Run(fmt.Sprintf("%s/%d", c.name, lines), func(b *testing.B) {
+				src := []byte("FROM a\n" + strings.Repeat(c.unit, lines/strings.Count(c.unit, "\n")))
+				b.SetBytes(int64(len(src)))
+				for b.Loop() {
+					Parse(src)
+				}
+			})
+		}
+	}
 }

@@ -2,7 +2,6 @@ package dockerfile
 
 import (
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strconv"
@@ -12,13 +11,11 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
-	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
 // resolver knows which stage or image a name in the file means.
 type resolver struct {
 	o      *Outline
-	lex    *shell.Lex
 	vars   vars           // what FROM sees
 	bases  []Source       // of each stage
 	byName map[string]int // the last stage of that name
@@ -28,7 +25,7 @@ type resolver struct {
 const maxExpanded = 4096
 
 func newResolver(o *Outline, args map[string]string) *resolver {
-	r := &resolver{o: o, lex: shell.NewLex(o.Escape), vars: platformVars(), byName: map[string]int{}}
+	r := &resolver{o: o, vars: platformVars(), byName: map[string]int{}}
 	for i := range o.Instructions {
 		arg, ok := o.Instructions[i].Command.(*instructions.ArgCommand)
 		if !ok || o.Instructions[i].Stage >= 0 {
@@ -70,29 +67,23 @@ func platformVars() vars {
 	return v
 }
 
-// vars is a shell.EnvGetter.
+// vars are values of variables.
 type vars map[string]string
 
-func (v vars) Get(name string) (string, bool) {
+func (v vars) get(name string) (string, bool) {
 	s, ok := v[name]
 	return s, ok
 }
-
-func (v vars) Keys() []string { return slices.Sorted(maps.Keys(v)) }
 
 // expand replaces variables; what can't be expanded within bounds stays as written.
 func (r *resolver) expand(word string) string {
 	if !strings.ContainsAny(word, `$\'"`+"`") {
 		return word
 	}
-	if bound(word, r.o.Escape, func(name string) int { return len(r.vars[name]) }) > maxExpanded {
-		return word
+	if out, ok := r.o.Expand(word, r.vars.get, maxExpanded); ok {
+		return out
 	}
-	out, _, err := r.lex.ProcessWord(word, r.vars)
-	if err != nil {
-		return word
-	}
-	return out
+	return word
 }
 
 // sources is where an instruction takes files from.
