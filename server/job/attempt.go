@@ -55,9 +55,10 @@ func (w *Worker) attempt(stop context.Context, log *slog.Logger, msg jetstream.M
 	if attempt > maxAttempts {
 		end = ending{fin: givenUp(before.Attempt)}
 	} else {
-		build := play.Build{Job: o.Job, Attempt: attempt, Domain: o.Domain, Created: o.Created, Request: o.Request, Limits: o.Limits}
 		var stopped <-chan struct{}
-		end, stopped = w.build(ctx, log, build, out)
+		end, stopped = w.build(ctx, log, play.Build{
+			Job: o.Job, Attempt: attempt, Domain: o.Domain, Created: o.Created, Request: o.Request, Limits: o.Limits,
+		}, out)
 		defer func() { // until the builder has stopped its slot is in use
 			select {
 			case <-stopped:
@@ -121,9 +122,17 @@ func (w *Worker) beat(ctx context.Context, cancel context.CancelCauseFunc, quit 
 	}
 }
 
-// build runs the builder and returns how the attempt is to end. A builder that does not stop when told to is waited
-// for until stopped is closed.
+// build gets the files, runs the builder and returns how the attempt is to end. A builder that does not stop when told
+// to is no longer waited for, but its slot is in use until stopped is closed.
 func (w *Worker) build(ctx context.Context, log *slog.Logger, b play.Build, out *eventlog.Writer) (end ending, stopped <-chan struct{}) {
+	done := make(chan struct{})
+	rev, err := fetchFiles(ctx, w.Bus, b.Job, b.Request.Revision)
+	if err != nil {
+		log.Error("a build has no files", "error", err)
+		close(done)
+		return endOf(play.Finished{}, err, context.Cause(ctx), b.Limits), done
+	}
+	b.Revision = rev
 	ctx, cancel := context.WithTimeoutCause(ctx, b.Limits.Build, play.ErrDeadline)
 	emit := func(f play.Fact) error {
 		if f.Kind() == (play.Finished{}).Kind() {
@@ -131,16 +140,11 @@ func (w *Worker) build(ctx context.Context, log *slog.Logger, b play.Build, out 
 		}
 		return out.Append(ctx, time.Since(b.Created), f)
 	}
-	result, done := make(chan ending, 1), make(chan struct{})
+	result := make(chan ending, 1)
 	go func() {
 		defer close(done)
 		defer cancel()
-		rev, err := fetchFiles(ctx, w.Bus, b.Job, b.Request.Revision)
-		var fin play.Finished
-		if err == nil {
-			b.Revision = rev
-			fin, err = w.Builder.Build(ctx, b, emit)
-		}
+		fin, err := w.Builder.Build(ctx, b, emit)
 		if err != nil && context.Cause(ctx) == nil {
 			log.Error("a build broke", "error", err)
 		}

@@ -208,7 +208,7 @@ func TestBrokenBuilder(t *testing.T) {
 // A builder that does not stop keeps its slot, but not the job.
 func TestStuckBuilder(t *testing.T) {
 	limits := play.DefaultLimits()
-	limits.Build = 500 * time.Millisecond
+	limits.Build = 10 * time.Millisecond
 	s := newServer(t, limits)
 	begun, release := make(chan struct{}), make(chan struct{})
 	work(t, s.Bus, 1, builder(func(ctx context.Context, b play.Build, emit func(play.Fact) error) (play.Finished, error) {
