@@ -40,7 +40,14 @@ func newFrontend(r *report, cfg *linter.Config) (*frontend, error) {
 		opts["build-arg:"+name] = value
 	}
 	f := &frontend{file: r.in.File, images: images{known: r.in.Images}}
-	ui, err := dockerui.NewClient(&memory{images: f.images, opts: opts, ignore: []byte(r.in.Ignore)})
+	if stage, ok := r.o.Target(r.in.Target); ok && r.in.Target != "" {
+		f.target = r.o.Stages[stage].Name // a stage without a name can't be chosen: all are checked
+	}
+	m := &memory{images: f.images, opts: opts}
+	if readIgnore(r.in.Ignore) == nil {
+		m.ignore = []byte(r.in.Ignore)
+	}
+	ui, err := dockerui.NewClient(m)
 	if err != nil {
 		return nil, err
 	}

@@ -71,20 +71,22 @@ func NewInput(files []play.File, req play.BuildRequest) (Input, error) {
 func Lint(ctx context.Context, in Input) ([]play.Diagnostic, error) {
 	r := &report{in: in, o: dockerfile.Parse([]byte(in.Source)), severity: play.SeverityWarning}
 	for _, p := range r.o.Problems {
-		r.add(p)
-	}
-	stage, ok := r.o.Target(in.Target)
-	if !ok {
-		r.find(UnknownTarget, play.Range{}, "There is no stage "+quote(in.Target)+" to build.")
+		r.find(p.Rule, p.Range, p.Message)
 	}
 	cfg := r.config()
-	r.ignore()
+	for _, rule := range Rules() {
+		if rule.check == nil {
+			continue
+		}
+		for _, m := range rule.check(in, r.o) {
+			d := r.diagnostic(rule.ID, m.at, m.text)
+			d.File = cmp.Or(m.file, in.File)
+			r.found = append(r.found, d)
+		}
+	}
 	f, err := newFrontend(r, cfg)
 	if err != nil {
 		return nil, err
-	}
-	if ok && in.Target != "" {
-		f.target = r.o.Stages[stage].Name // a stage without a name can't be chosen: all are checked
 	}
 	r.unknown = r.unknownStages(f.images)
 	r.broken(*cfg)
@@ -125,26 +127,42 @@ func (r *report) config() *linter.Config {
 	return cfg
 }
 
-// ignore drops a .dockerignore that BuildKit would refuse, and says so.
-func (r *report) ignore() {
-	patterns, err := ignorefile.ReadAll(strings.NewReader(r.in.Ignore))
+// remark is what a rule's check has to say.
+type remark struct {
+	file string // "" is the Dockerfile
+	at   play.Range
+	text string
+}
+
+// badTarget is the check of UnknownTarget.
+func badTarget(in Input, o *dockerfile.Outline) []remark {
+	if _, ok := o.Target(in.Target); ok {
+		return nil
+	}
+	return []remark{{text: "There is no stage " + quote(in.Target) + " to build."}}
+}
+
+// badIgnore is the check of InvalidDockerignore.
+func badIgnore(in Input, _ *dockerfile.Outline) []remark {
+	err := readIgnore(in.Ignore)
+	if err == nil {
+		return nil
+	}
+	return []remark{{file: in.IgnoreFile, text: "The patterns can't be read: " + err.Error() + "."}}
+}
+
+// readIgnore says what is wrong with the text of a .dockerignore.
+func readIgnore(text string) error {
+	patterns, err := ignorefile.ReadAll(strings.NewReader(text))
 	if err == nil {
 		_, err = patternmatcher.New(patterns)
 	}
-	if err != nil {
-		d := r.diagnostic(InvalidDockerignore, play.Range{}, "The patterns can't be read: "+err.Error()+".")
-		d.File = r.in.IgnoreFile
-		r.found = append(r.found, d)
-		r.in.Ignore = ""
-	}
+	return err
 }
 
 func (r *report) find(rule string, at play.Range, msg string) {
 	r.found = append(r.found, r.diagnostic(rule, at, msg))
 }
-
-// add takes over a finding that has no more than a rule, a range and a message.
-func (r *report) add(d play.Diagnostic) { r.find(d.Rule, d.Range, d.Message) }
 
 func (r *report) diagnostic(rule string, at play.Range, msg string) play.Diagnostic {
 	d := play.Diagnostic{Rule: rule, Severity: play.SeverityWarning, Message: msg, File: r.in.File, Range: at, URL: "/rules/" + rule}

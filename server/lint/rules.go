@@ -19,6 +19,9 @@ type Rule struct {
 	Aliases  []string // the same finding under the ids of other rule sets
 	Upstream string   // where the rule comes from
 
+	// check looks for what BuildKit doesn't report; nil if BuildKit does.
+	check func(in Input, o *dockerfile.Outline) []remark
+
 	// place narrows BuildKit's lines to the words that matter, given BuildKit's message.
 	place func(o *dockerfile.Outline, in *dockerfile.Instruction, msg string) (play.Range, bool)
 }
@@ -42,7 +45,8 @@ const (
 	checks = "https://docs.docker.com/go/dockerfile/rule/"
 )
 
-// Rules lists everything that the linter may report. To add a rule is to add a value here and a page in docs.
+// Rules lists everything that the linter may report. To add a rule is to add a value with its check here, and a page
+// in docs.
 func Rules() []Rule {
 	return []Rule{
 		// What a build would stop at.
@@ -53,8 +57,8 @@ func Rules() []Rule {
 		{ID: dockerfile.InvalidDirective, Severity: must, Title: "A parser directive stands once, at the top, with a value that BuildKit knows.", Upstream: manual + "#parser-directives"},
 		{ID: dockerfile.NoFrom, Severity: must, Title: "A Dockerfile begins with FROM; only ARG may stand before it.", Upstream: manual + "#from"},
 		{ID: InvalidInstruction, Severity: must, Title: "The instruction can be read, but a build can't carry it out.", Upstream: manual},
-		{ID: InvalidDockerignore, Severity: must, Title: "The .dockerignore file holds a pattern that can't be read.", Upstream: "https://docs.docker.com/build/concepts/context/#dockerignore-files"},
-		{ID: UnknownTarget, Severity: must, Title: "The build asks for a stage that the Dockerfile doesn't have.", Upstream: "https://docs.docker.com/build/building/multi-stage/#stop-at-a-specific-build-stage"},
+		{ID: InvalidDockerignore, Severity: must, Title: "The .dockerignore file holds a pattern that can't be read.", Upstream: "https://docs.docker.com/build/concepts/context/#dockerignore-files", check: badIgnore},
+		{ID: UnknownTarget, Severity: must, Title: "The build asks for a stage that the Dockerfile doesn't have.", Upstream: "https://docs.docker.com/build/building/multi-stage/#stop-at-a-specific-build-stage", check: badTarget},
 		{ID: TooManyErrors, Severity: may, Title: "The checks stopped early, because there are so many errors."},
 
 		// BuildKit's checks.
