@@ -35,7 +35,10 @@ func (t *tree) prepare(ctx context.Context) error {
 	if err := t.build(ctx); err != nil {
 		return err
 	}
-	return t.catalog(ctx)
+	if err := t.catalog(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "Not all base images could be made; what is missing has to come from Docker Hub:", err)
+	}
+	return ctx.Err()
 }
 
 // serve starts slipway; the context's end asks it to stop and waits for it to clean up.

@@ -16,6 +16,7 @@ import (
 type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Serve the pages and the API, and build."`
 	Work     workCmd     `cmd:"" help:"Build only, for a server on another machine."`
+	Catalog  catalogCmd  `cmd:"" help:"Make the base image catalogue, or add an image to it."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database to this version's schema."`
 	Doctor   doctorCmd   `cmd:"" help:"Check everything that a server needs, and say how to mend it."`
 	Lint     lintCmd     `cmd:"" help:"Lint a folder's Dockerfile."`
