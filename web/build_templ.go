@@ -222,7 +222,7 @@ func buildPage(p BuildPage) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = resultPane(p.Build).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = resultPane(p.Build, nil).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -105,6 +105,17 @@ func (p EditorPage) result() Build {
 	return Build{Steps: p.Steps}
 }
 
+// shownFindings is how many findings a list shows.
+const shownFindings = 200
+
+// beside are the examples beside a snippet that is new.
+func (p EditorPage) beside() []Example {
+	if p.Snippet.ID != "" || p.Build != nil {
+		return nil
+	}
+	return p.Examples
+}
+
 func (p EditorPage) readOnly() bool { return p.Old }
 
 // saveWord is what saving does for this viewer.

@@ -18,9 +18,15 @@ import (
 //go:embed static
 var static embed.FS
 
-// manifest maps the plain name of an asset to the name of its file, which carries a hash of its content.
-var manifest = sync.OnceValue(func() map[string]string {
-	var m map[string]string
+// entry is an asset: its file, whose name carries a hash of its content, and the chunks that it imports.
+type entry struct {
+	File    string   `json:"file"`
+	Imports []string `json:"imports"`
+}
+
+// manifest maps the plain name of an asset to what was made of it.
+var manifest = sync.OnceValue(func() map[string]entry {
+	var m map[string]entry
 	b, err := static.ReadFile("static/manifest.json")
 	if err == nil {
 		err = json.Unmarshal(b, &m)
@@ -33,11 +39,20 @@ var manifest = sync.OnceValue(func() map[string]string {
 
 // asset is the path under which an asset is served.
 func asset(name string) string {
-	file, ok := manifest()[name]
+	e, ok := manifest()[name]
 	if !ok {
 		panic("no asset " + name)
 	}
-	return "/static/" + file
+	return "/static/" + e.File
+}
+
+// imports are the paths of what a script will ask for next: the page asks for them at once.
+func imports(name string) []string {
+	var out []string
+	for _, file := range manifest()[name].Imports {
+		out = append(out, "/static/"+file)
+	}
+	return out
 }
 
 // Static serves the built assets under "/static/". Their names carry hashes, so browsers keep them for ever.

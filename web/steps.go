@@ -323,3 +323,11 @@ func (s step) base() string {
 		return "From " + b.Origin + "."
 	}
 }
+
+// link is where the step stands for ever, or here if it was not built.
+func (s step) link() string {
+	if s.build == "" {
+		return "#" + s.id()
+	}
+	return "/b/" + s.build + "#" + s.id()
+}

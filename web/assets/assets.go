@@ -94,17 +94,27 @@ func bundle(dir string, dev bool) (map[string][]byte, error) {
 	return files, nil
 }
 
+// entry is what the manifest says of an asset.
+type entry struct {
+	File    string   `json:"file"`
+	Imports []string `json:"imports,omitempty"` // chunks that it can't do without
+}
+
 // manifestOf maps the names that pages use to the files that were made of them.
 func manifestOf(metafile string) ([]byte, error) {
 	var meta struct {
 		Outputs map[string]struct {
 			EntryPoint string `json:"entryPoint"`
+			Imports    []struct {
+				Path string `json:"path"`
+				Kind string `json:"kind"`
+			} `json:"imports"`
 		} `json:"outputs"`
 	}
 	if err := json.Unmarshal([]byte(metafile), &meta); err != nil {
 		return nil, fmt.Errorf("esbuild's metafile: %w", err)
 	}
-	names := map[string]string{}
+	names := map[string]entry{}
 	for file, o := range meta.Outputs {
 		name, ok := strings.CutPrefix(o.EntryPoint, "src/")
 		if !ok || !slices.Contains(entries, name) {
@@ -113,7 +123,13 @@ func manifestOf(metafile string) ([]byte, error) {
 		if base, ok := strings.CutSuffix(name, ".ts"); ok {
 			name = base + ".js"
 		}
-		names[name] = path.Base(file)
+		e := entry{File: path.Base(file)}
+		for _, i := range o.Imports {
+			if i.Kind == "import-statement" {
+				e.Imports = append(e.Imports, path.Base(i.Path))
+			}
+		}
+		names[name] = e
 	}
 	b, err := json.MarshalIndent(names, "", "  ")
 	return append(b, '\n'), err

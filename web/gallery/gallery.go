@@ -37,7 +37,7 @@ func Pages() []Page {
 
 	editor := web.EditorPage{
 		Layout: layout("/"), Action: "/", Title: "FastAPI, non-root", Owner: true,
-		Revision: Service(), Checked: true, Findings: Findings(), Steps: TextSteps(), Stages: Stages(), Limits: play.DefaultLimits(),
+		Revision: Service(), Checked: true, Findings: Findings(), Steps: TextSteps(), Stages: Stages(), Examples: Examples(), Limits: play.DefaultLimits(),
 	}
 	add("editor", "/", editor)
 

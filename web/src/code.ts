@@ -89,7 +89,7 @@ export class Code {
   private front: Buffer | null = null;
 
   constructor(
-    parent: HTMLElement,
+    private readonly parent: HTMLElement,
     nonce: string,
     private readonly readOnly: boolean,
     hooks: Hooks,
@@ -123,7 +123,7 @@ export class Code {
         }
       }),
     ];
-    this.view = new EditorView({ parent, state: EditorState.create({ extensions: this.shared }) });
+    this.view = new EditorView({ state: EditorState.create({ extensions: this.shared }) });
   }
 
   buffer(path: string, text: string): Buffer {
@@ -155,6 +155,8 @@ export class Code {
     if (this.front) this.front.state = this.view.state;
     this.front = b;
     this.view.setState(b.state);
+    // Only now: a view outside of the page is set up without laying anything out.
+    if (!this.view.dom.isConnected) this.parent.prepend(this.view.dom);
     if (b.coloured) return;
     b.coloured = true;
     void language(b.path).then((l) => this.dispatch(b, { effects: b.mode.reconfigure(l) }));

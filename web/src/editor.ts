@@ -33,7 +33,7 @@ class Editor {
   private busy = false;
 
   constructor() {
-    const { files, front } = this.form.files();
+    const { files, front, typed } = this.form.files(this.readOnly);
     const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.nonce ?? "";
     this.code = new Code(byId("code") as HTMLElement, nonce, this.readOnly, {
       edited: () => this.work.edited(),
@@ -68,6 +68,7 @@ class Editor {
     this.events();
     if (!this.readOnly) void this.restore();
     this.analysis.lintSoon();
+    if (typed) this.changed();
   }
 
   // doc names what the draft is of: the snippet, or the new one.
@@ -279,7 +280,7 @@ class Editor {
   private events(): void {
     const form = this.form.form;
     document.addEventListener("submit", (e) => {
-      if (e.target !== form) return;
+      if (e.target !== form || this.readOnly) return;
       e.preventDefault();
       const action = (e.submitter as HTMLButtonElement | null)?.value;
       if (action === "build") void this.doing("build", () => this.build());
@@ -368,7 +369,7 @@ class Editor {
 
     pair((step) => this.code.view.dispatch(light(step)));
     clocks();
-    follow({ ...this.result, tabs: this.result.tabs });
+    follow(() => this.result);
   }
 
   private async upload(list: Promise<{ path: string; file: File }[]>): Promise<void> {

@@ -17,6 +17,8 @@ export interface Finding {
   url?: string;
 }
 
+const shown = 200; // as shownFindings in editor.go
+
 const icons = { error: "error", warning: "warning", info: "info" };
 
 // marksOf are a file's findings for the editor.
@@ -45,7 +47,7 @@ export function draw(box: HTMLElement, found: Finding[]): void {
       ? el("summary", {}, icon("ran"), "No problems found")
       : el("summary", {}, icon("warning"), count(found.length, "problem"));
   const list = el("ul", { class: "findings" });
-  for (const f of found.slice(0, 200)) {
+  for (const f of found.slice(0, shown)) {
     const { line, column } = f.range.start;
     const place = f.file === "" || line < 1 ? null : el(
       "a",
@@ -64,6 +66,7 @@ export function draw(box: HTMLElement, found: Finding[]): void {
   }
   const details = el("details", { open }, head);
   if (found.length > 0) details.append(list);
+  if (found.length > shown) details.append(el("p", { class: "note" }, `The first ${shown} are shown.`));
   box.replaceChildren(details);
 }
 

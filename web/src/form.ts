@@ -5,11 +5,12 @@ import { fromBase64, fromBytes, type Limits, type Source } from "./files";
 export class EditorForm {
   constructor(readonly form: HTMLFormElement) {}
 
-  // files reads the files out of the form's fields. A text area's own value has lost its line ends; its text
-  // content has not.
-  files(): { files: Source[]; front: string } {
+  // files reads the files out of the form's fields, and takes away the fields that nobody needs any more. typed
+  // says whether someone was faster than the editor.
+  files(keep: boolean): { files: Source[]; front: string; typed: boolean } {
     const files: Source[] = [];
     let front = "";
+    let typed = false;
     for (const set of this.form.querySelectorAll<HTMLFieldSetElement>("fieldset.file")) {
       const field = (name: string) => set.querySelector<HTMLInputElement>(`[name^="${name}."]`);
       const path = field("path")?.defaultValue ?? "";
@@ -19,13 +20,15 @@ export class EditorForm {
       if (coded) {
         files.push(fromBytes(path, fromBase64(coded.value), exec));
       } else {
-        const text = set.querySelector("textarea")?.textContent ?? "";
+        const area = set.querySelector("textarea");
+        const text = area?.value ?? "";
+        typed ||= text !== area?.defaultValue;
         files.push({ path, exec, eol: field("eol")?.value === "crlf" ? "crlf" : "lf", text, bytes: null });
       }
       if (set.dataset["front"] === "true") front = path;
-      set.remove();
+      if (!keep) set.remove();
     }
-    return { files, front };
+    return { files, front, typed };
   }
 
   get limits(): Limits {

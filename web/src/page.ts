@@ -11,11 +11,10 @@ const pane = byId("result");
 if (pane) {
   pair();
   const stop = pane.dataset["live"] ? clocks() : () => {};
-  follow(
-    attach(pane, () => {
-      stop();
-      const words = document.querySelector("#status .headline strong")?.textContent;
-      if (words) document.title = document.title.replace(/^[^·]*/, `${words.trim()} `);
-    }),
-  );
+  const result = attach(pane, () => {
+    stop();
+    const words = document.querySelector("#status .headline strong")?.textContent;
+    if (words) document.title = document.title.replace(/^[^·]*/, `${words.trim()} `);
+  });
+  follow(() => result);
 }

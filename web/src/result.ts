@@ -55,12 +55,12 @@ export function attach(pane: HTMLElement, ended: () => void = () => {}): Result 
 }
 
 // follow goes to what the address names: a step, a line of the log, a line of source.
-export function follow(result: Result): void {
+export function follow(result: () => Result): void {
   const go = () => {
     const id = decodeURIComponent(location.hash.slice(1));
     const target = id && byId(id);
     if (!target) return;
-    result.tabs?.reveal(target);
+    result().tabs?.reveal(target);
     const details = target.querySelector<HTMLDetailsElement>(":scope > details");
     if (details) details.open = true;
     target.scrollIntoView({ block: target.classList.contains("line") ? "center" : "nearest" });

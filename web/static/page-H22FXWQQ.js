@@ -1,1 +1,0 @@
-import{a as e,g as r,j as m,k as i,m as c,n}from"./chunk-36PYYN76.js";r();var t=e("result");if(t){i();let s=t.dataset.live?m():()=>{};n(c(t,()=>{s();let o=document.querySelector("#status .headline strong")?.textContent;o&&(document.title=document.title.replace(/^[^·]*/,`${o.trim()} `))}))}
