@@ -191,7 +191,7 @@ func (s *Server) noted(ctx context.Context, err error) *problem {
 // errorType is the media type in which the client wants to hear about an error.
 func errorType(r *http.Request) string {
 	accept := r.Header.Get("Accept")
-	if strings.HasPrefix(r.URL.Path, "/api/") {
+	if strings.HasPrefix(r.URL.Path, "/api/") || r.Header.Get("X-Slipway") != "" { // our pages' script
 		return "application/problem+json"
 	}
 	switch t := negotiation.SelectQValue(accept, []string{"text/html", "application/problem+json", "application/json", "text/plain"}); {

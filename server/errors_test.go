@@ -29,11 +29,16 @@ func TestEveryKindInEveryForm(t *testing.T) {
 			"plain text":  {"/s/0123456789", "text/plain", "text/plain", "Dockerfile:3:5: It went <wrong>.\n"},
 			"JSON":        {"/s/0123456789", "application/json", "application/problem+json", `"detail":"It went`},
 			"API":         {"/api/v1/snippets/0123456789", "*/*", "application/problem+json", `"place":{"file":"Dockerfile","range":{"start":{"line":3,"column":5}`},
+			"our script":  {"/s/0123456789", "*/*", "application/problem+json", `"detail":"It went`},
 			"API browser": {"/api/v1/snippets/0123456789", "text/html", "application/problem+json", `"kind":"` + string(kind) + `"`},
 		}
 		for name, form := range forms {
 			t.Run(string(kind)+"/"+name, func(t *testing.T) {
-				r := ask(s, "GET", form.path, "", "Accept", form.accept)
+				headers := []string{"Accept", form.accept}
+				if name == "our script" {
+					headers = append(headers, "X-Slipway", "1")
+				}
+				r := ask(s, "GET", form.path, "", headers...)
 				if r.Code != status {
 					t.Errorf("status %d, want %d", r.Code, status)
 				}

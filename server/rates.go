@@ -35,6 +35,9 @@ func DefaultRates() Rates {
 	}
 }
 
+// allStreams is how many live streams may be open at all: each takes about 20 KB.
+const allStreams = 10_000
+
 // addresses is how many addresses are remembered; the least recently seen is forgotten first.
 const addresses = 20_000
 
@@ -90,8 +93,9 @@ func (b *buckets) take(v play.Viewer, now time.Time) error {
 
 // streams counts the live streams of each address.
 type streams struct {
-	most int
+	most int // of one address
 	mu   sync.Mutex
+	all  int
 	open map[string]int
 }
 
@@ -103,10 +107,15 @@ func (s *streams) enter(v play.Viewer) (leave func(), err error) {
 	if s.open[key] >= s.most {
 		return nil, &refusal{retry: 10 * time.Second, err: play.Errorf(play.Limited, "There are %d live streams open from your network, the most that are allowed; close a page or wait.", s.most)}
 	}
+	if s.all >= allStreams {
+		return nil, &refusal{retry: 30 * time.Second, err: play.Errorf(play.Unavailable, "As many people look on as this server can bear; reload the page in a while.")}
+	}
 	s.open[key]++
+	s.all++
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		s.all--
 		if s.open[key]--; s.open[key] == 0 {
 			delete(s.open, key)
 		}

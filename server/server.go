@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -175,14 +174,4 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 func (s *Server) Close() {
 	s.stop()
 	s.wait.Wait()
-}
-
-// Routes lists every route, as "GET /path/:parameter".
-func (s *Server) Routes() []string {
-	var list []string
-	for _, r := range s.echo.Routes() {
-		list = append(list, r.Method+" "+r.Path)
-	}
-	slices.Sort(list)
-	return list
 }
