@@ -163,7 +163,7 @@ type child struct {
 	cmd    *exec.Cmd
 	to     *os.File
 	from   *os.File
-	stderr *tail
+	stderr *words
 	asked  int // requests so far
 }
 
@@ -179,7 +179,7 @@ func (g *Guard) start() (*child, error) {
 		return nil, err
 	}
 	defer out.Close()
-	c := &child{to: to, from: from, stderr: &tail{}}
+	c := &child{to: to, from: from, stderr: &words{}}
 	c.cmd = exec.Command(g.argv[0], g.argv[1:]...)
 	c.cmd.Env = []string{memoryEnv + "=" + strconv.FormatInt(g.o.Memory, 10), "GOMAXPROCS=1", "GOTRACEBACK=none"}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = in, out, c.stderr
@@ -194,6 +194,7 @@ func (g *Guard) start() (*child, error) {
 // ask sends one request and waits for its answer.
 func (c *child) ask(req []byte, timeout time.Duration) (answer, error) {
 	c.asked++
+	c.stderr.reset()
 	deadline := time.Now().Add(timeout)
 	if err := errors.Join(c.to.SetWriteDeadline(deadline), c.from.SetReadDeadline(deadline)); err != nil {
 		return answer{}, err
@@ -218,23 +219,28 @@ func (c *child) kill() string {
 	return fmt.Sprint(c.cmd.Wait(), " ", c.stderr)
 }
 
-// tail keeps the end of what a child prints, for the log.
-type tail struct {
+// words keeps the beginning of what a child prints while it works on a request: a Go program that dies says why first.
+type words struct {
 	mu  sync.Mutex
 	buf []byte
 }
 
-func (t *tail) Write(p []byte) (int, error) {
-	const most = 2048
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p[max(0, len(p)-most):]...)
-	t.buf = t.buf[max(0, len(t.buf)-most):]
+func (w *words) Write(p []byte) (int, error) {
+	const most = 500
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buf = append(w.buf, p[:min(len(p), most-len(w.buf))]...)
 	return len(p), nil
 }
 
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(bytes.TrimSpace(t.buf))
+func (w *words) reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buf = w.buf[:0]
+}
+
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return string(bytes.TrimSpace(w.buf))
 }
