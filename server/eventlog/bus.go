@@ -187,7 +187,7 @@ func guard(opts *server.Options, cfg Config) ([]nats.Option, error) {
 		{Nkey: ownName},
 		{Nkey: workerName, Permissions: &server.Permissions{
 			Publish:   &server.SubjectPermission{Allow: cfg.Grant.Publish},
-			Subscribe: &server.SubjectPermission{Allow: append([]string{workerInbox + ".>"}, cfg.Grant.Subscribe...)},
+			Subscribe: &server.SubjectPermission{Allow: cfg.Grant.Subscribe},
 		}},
 	}
 	return []nats.Option{nats.Nkey(ownName, own.Sign)}, nil

@@ -24,7 +24,10 @@ const (
 
 // WriterMay is what a process that writes logs, and reads none, must be allowed.
 func WriterMay() Permissions {
-	return Permissions{Publish: []string{subjects + "*", lastMessage + subjects + "*"}}
+	return Permissions{
+		Publish:   []string{subjects + "*", lastMessage + subjects + "*"},
+		Subscribe: []string{workerInbox + ".>"},
+	}
 }
 
 // State is where the log of a job stands. The zero State is an empty log.
