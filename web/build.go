@@ -146,7 +146,7 @@ func (b Build) requests() []requested {
 
 // omitted is how many lines of the log stand before those that the page shows.
 func (b Build) omitted() int {
-	if shown := last(b.Lines, logLines); len(shown) > 0 {
+	if shown := last(b.Lines, LogLines); len(shown) > 0 {
 		return shown[0].N - 1
 	}
 	return 0

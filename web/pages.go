@@ -18,14 +18,22 @@ type Layout struct {
 	NoIndex bool   // whether to ask search engines to leave the page out
 }
 
+// How many lines of output a page shows: of the whole log, and of each step in its place. The text of the log
+// has all that were kept.
+const (
+	LogLines  = 5000
+	StepLines = 200
+)
+
 // Build is one build as pages show it. Nothing in it depends on who looks but CanCancel.
 type Build struct {
 	Job       play.Job
 	Timeline  *view.Timeline // nil: nothing is known yet
 	Steps     []explain.Step
-	Lines     []view.Line // in order of N; those before the first are left out, and said to be
-	Now       time.Time   // the moment of drawing
-	Pull      string      // reference of the image for an ordinary client; "" if there is none
+	Lines     []view.Line         // the last of the log, in order of N; pages show at most LogLines
+	StepLines map[int][]view.Line // the last of each step, at most StepLines; nil: those that are in Lines
+	Now       time.Time           // the moment of drawing
+	Pull      string              // reference of the image for an ordinary client; "" if there is none
 	CanCancel bool
 }
 

@@ -9,12 +9,6 @@ import (
 	"slipway/server/view"
 )
 
-// stepLines is how many of a step's last lines stand in the step; all of them are in the log.
-const stepLines = 200
-
-// logLines is how many lines a page shows; the text of the log has all that were kept.
-const logLines = 5000
-
 // step is one step as it is drawn.
 type step struct {
 	explain.Step
@@ -43,15 +37,16 @@ func stepsOf(b Build) steps {
 			seen[b.Timeline.Steps[i].N] = &b.Timeline.Steps[i]
 		}
 	}
-	lines := map[int][]view.Line{}
-	for _, l := range b.Lines {
-		if l.Step > 0 {
+	lines := b.StepLines
+	if lines == nil {
+		lines = map[int][]view.Line{}
+		for _, l := range b.Lines {
 			lines[l.Step] = append(lines[l.Step], l)
 		}
 	}
 	for _, s := range b.Steps {
 		st := stepOf(b.Job.ID, s, seen[s.N], b.elapsed())
-		st.lines = last(lines[s.N], stepLines)
+		st.lines = last(lines[s.N], StepLines)
 		out.list = append(out.list, st)
 	}
 	out.head()

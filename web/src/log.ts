@@ -4,8 +4,8 @@
 import { byId } from "./dom";
 
 const chunkRows = 100;
-const stepRows = 200; // as stepLines in steps.go
-const maxRows = 5000; // as logLines in steps.go
+const stepRows = 200; // as StepLines in pages.go
+const maxRows = 5000; // as LogLines in pages.go
 
 export class Log {
   private readonly box: HTMLElement;
