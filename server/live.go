@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -111,7 +112,7 @@ func (ls *lives) forget(l *live) {
 
 // run reads the log and draws, until the job has finished or nobody looks on any more.
 func (ls *lives) run(ctx context.Context, l *live) {
-	err := l.follow(ctx)
+	err := l.followSafely(ctx)
 	if err == nil {
 		return
 	}
@@ -125,6 +126,16 @@ func (ls *lives) run(ctx context.Context, l *live) {
 	ls.mu.Lock()
 	ls.forget(l)
 	ls.mu.Unlock()
+}
+
+// followSafely makes a panic an error: what is drawn comes from strangers, and others look at other builds.
+func (l *live) followSafely(ctx context.Context) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return l.follow(ctx)
 }
 
 func (l *live) follow(ctx context.Context) error {
@@ -244,7 +255,9 @@ func (l *live) since(after int64) ([]byte, error) {
 		parts = append(parts, web.StepsFragment(build))
 	} else {
 		for _, n := range c.Steps {
-			parts = append(parts, web.StepFragment(l.job.ID, build.Steps[n-1], &build.Timeline.Steps[n-1], now))
+			if n <= len(build.Steps) { // a log may name steps that the text doesn't have
+				parts = append(parts, web.StepFragment(l.job.ID, build.Steps[n-1], &build.Timeline.Steps[n-1], now))
+			}
 		}
 	}
 	if c.Head || len(c.Steps) > 0 {

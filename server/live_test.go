@@ -449,3 +449,34 @@ func TestALogThatBreaksOffIsNoEnd(t *testing.T) {
 		t.Errorf("after it came back: %q", s["L2"])
 	}
 }
+
+// TestALogOfAnotherText: a plan that does not fit the file breaks nothing, live or stored.
+func TestALogOfAnotherText(t *testing.T) {
+	w := newWorld(t)
+	s := w.server()
+	web := httptest.NewServer(s)
+	defer web.Close()
+	plan := helloPlan()
+	for n := 4; n < 9; n++ {
+		plan.Steps = append(plan.Steps, play.Step{N: n, Stage: 7, Instruction: "RUN", Text: "RUN what", Vertices: []string{"sha256:09"}, Inputs: []int{99}})
+	}
+	plan.Steps[0].N = 100
+	facts := helloLog()
+	facts[2] = plan
+	facts = append(facts[:10:10], play.Vertex{Digest: "sha256:09", Name: "what", Started: ms(1)}, play.Finished{Outcome: play.Failed, Step: 77, Message: "It failed."})
+	job := w.built(w.snippet("x", "Dockerfile", hello), facts[:3]...)
+	done := make(chan screen)
+	go func() { done <- follow(t, web.URL+"/b/"+job.ID, func() int64 { return 0 }) }()
+	for _, f := range facts[3:] {
+		w.append(job.ID, f)
+		time.Sleep(60 * time.Millisecond)
+	}
+	if s := <-done; !strings.Contains(s["status"], "It failed.") {
+		t.Errorf("status %q", s["status"])
+	}
+	for _, path := range []string{"/b/" + job.ID, "/b/" + job.ID + ".txt", "/api/v1/builds/" + job.ID + "/steps", "/api/v1/builds/" + job.ID} {
+		if r := ask(s, "GET", path, ""); r.Code != 200 {
+			t.Errorf("%s: %d %s", path, r.Code, r.Body)
+		}
+	}
+}
