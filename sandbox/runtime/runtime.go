@@ -1,7 +1,9 @@
 // Package runtime is the OCI runtime that buildkitd calls for every container:
 // it reads the container's specification, takes away what BuildKit has no
-// setting for, refuses what a builder must never run, and then becomes the real
-// runtime. It keeps no state and starts nothing of its own.
+// setting for, refuses what a builder must never run, and calls the real
+// runtime. It waits for a container's end to take away what BuildKit would
+// leave in the image; for every other command it becomes the real runtime.
+// It keeps no state but the network proxy's certificate.
 package runtime
 
 import (
@@ -23,17 +25,18 @@ type settings struct {
 	processes uint64 // that a container may have besides the daemon's
 }
 
-// Main is the main function of the hidden "runtime" command. It returns only
-// when there is nothing to run, or an error.
+// Main is the main function of the hidden "runtime" command.
 func Main(args []string) int {
-	if err := run(args); err != nil {
+	code, err := run(args)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "runtime:", err)
 		return 1
 	}
-	return 0
+	return code
 }
 
-func run(args []string) error {
+// run returns the exit code of a container that it ran.
+func run(args []string) (int, error) {
 	var s settings
 	flags := flag.NewFlagSet("runtime", flag.ContinueOnError)
 	flags.StringVar(&s.runc, "runc", "runc", "the real runtime")
@@ -42,29 +45,34 @@ func run(args []string) error {
 	flags.Int64Var(&s.tmpfs, "tmpfs", 64<<20, "largest tmpfs of a container, in `bytes`")
 	flags.Uint64Var(&s.processes, "processes", 1024, "largest `number` of processes of a container")
 	if err := flags.Parse(args); err != nil {
-		return err
+		return 0, err
 	}
 	c, err := parse(flags.Args())
 	if err != nil {
-		return err
+		return 0, err
 	}
+	argv := append([]string{s.runc, "--root", c.root}, c.args...)
 	switch c.name {
-	case "create", "run":
-		done, err := s.prepareBundle(c.bundle)
+	case "run":
+		added, done, err := s.prepareBundle(c.bundle)
 		if err != nil || done {
-			return err
+			return 0, err
 		}
+		defer added.remove()
+		return runForeground(argv[0], argv[1:]...)
+	case "create":
+		return 0, errors.New("denied: a container that runs in the background")
 	case "exec":
 		if err := s.prepareProcess(c.process); err != nil {
-			return err
+			return 0, err
 		}
 	case "delete":
 		if c.unknown() {
-			return nil
+			return 0, nil
 		}
 	}
-	err = syscall.Exec(s.runc, append([]string{s.runc, "--root", c.root}, c.args...), os.Environ())
-	return fmt.Errorf("execute %s: %w", s.runc, err)
+	err = syscall.Exec(argv[0], argv, os.Environ())
+	return 0, fmt.Errorf("execute %s: %w", s.runc, err)
 }
 
 // A call is one command line of an OCI runtime, as far as it concerns us.
@@ -72,7 +80,7 @@ type call struct {
 	args    []string // all of it
 	root    string   // --root: where the runtime keeps containers
 	name    string   // the command
-	bundle  string   // of create and run
+	bundle  string   // of run
 	process string   // of exec: the file that describes the process
 	id      string   // the container
 }
@@ -113,7 +121,7 @@ func parse(args []string) (call, error) {
 		command.BoolVar(&ignoredBool, name, false, "")
 	}
 	switch c.name {
-	case "create", "run", "exec", "delete", "kill":
+	case "run", "exec", "delete", "kill":
 		if err := command.Parse(global.Args()[1:]); err != nil {
 			return c, err
 		}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 func TestParse(t *testing.T) {
 	for line, want := range map[string]call{
 		"--log /l --log-format json run --bundle /b --keep id":             {root: "/run/runc", name: "run", bundle: "/b", id: "id"},
-		"--root /r --debug create -b /b --no-pivot --pid-file /p id":       {root: "/r", name: "create", bundle: "/b", id: "id"},
+		"--root /r --debug run -b /b --no-pivot --pid-file /p id":          {root: "/r", name: "run", bundle: "/b", id: "id"},
 		"--rootless=true exec --process /p --detach --pid-file /x id":      {root: "/run/runc", name: "exec", bundle: ".", process: "/p", id: "id"},
 		"--log /l kill --all id 9":                                         {root: "/run/runc", name: "kill", bundle: ".", id: "id"},
 		"delete --force id":                                                {root: "/run/runc", name: "delete", bundle: ".", id: "id"},
@@ -94,7 +94,7 @@ func prepare(t *testing.T, s settings, bundle string, spec *specs.Spec) (*specs.
 	if err := writeJSON(path, spec); err != nil {
 		t.Fatal(err)
 	}
-	done, err := s.prepareBundle(bundle)
+	_, done, err := s.prepareBundle(bundle)
 	var after specs.Spec
 	if err := readJSON(path, &after); err != nil {
 		t.Fatal(err)
@@ -181,11 +181,21 @@ func TestTrustProxy(t *testing.T) {
 	if err != nil || variable(after) != "/etc/ssl/cert.pem" || !slices.Contains(after.Process.Env, "PIP_CERT=/mine") {
 		t.Errorf("with a bundle: %v, %v", err, after.Process.Env)
 	}
+	if got, err := os.ReadFile(s.trust); err == nil {
+		t.Errorf("learnt from an image: %q", got)
+	}
+
+	args := spec.Process.Args
+	spec.Process.Args = []string{teach}
+	if _, done, err := prepare(t, s, bundle, spec); err != nil || !done {
+		t.Errorf("a lesson: %v, %v", done, err)
+	}
 	if got, err := os.ReadFile(s.trust); err != nil || string(got) != ca {
 		t.Errorf("learnt: %q, %v", got, err)
 	}
+	spec.Process.Args = args
 
-	if err := os.Remove(file); err != nil {
+	if err := os.WriteFile(file, []byte(forged), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	after, _, err = prepare(t, s, bundle, spec)
@@ -193,10 +203,9 @@ func TestTrustProxy(t *testing.T) {
 	if err != nil || variable(after) != "/dev/proxy-ca.pem" || last.Destination != "/dev/proxy-ca.pem" || last.Source != s.trust {
 		t.Errorf("without a bundle: %v, %q, %+v", err, variable(after), last)
 	}
-
 	spec.Process.Args = []string{teach}
-	if _, done, err := prepare(t, s, bundle, spec); err != nil || !done {
-		t.Errorf("a lesson: %v, %v", done, err)
+	if _, done, err := prepare(t, s, bundle, spec); err == nil {
+		t.Errorf("a lesson without a certificate: %v", done)
 	}
 }
 
@@ -204,6 +213,7 @@ func TestTrustProxy(t *testing.T) {
 func TestTrustStaysInTheImage(t *testing.T) {
 	s, bundle, spec := usual(t, t.TempDir())
 	spec.Process.Env = append(spec.Process.Env, "HTTPS_PROXY=http://10.89.0.1:1")
+	spec.Process.Args = []string{teach}
 	outside := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(outside, []byte(beginMark+"secret"+endMark), 0o644); err != nil {
 		t.Fatal(err)
@@ -211,15 +221,15 @@ func TestTrustStaysInTheImage(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(bundle, "rootfs/etc/ssl/cert.pem")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := prepare(t, s, bundle, spec); err != nil {
-		t.Fatal(err)
+	if _, _, err := prepare(t, s, bundle, spec); err == nil {
+		t.Error("there was something to learn")
 	}
 	if data, err := os.ReadFile(s.trust); err == nil {
 		t.Errorf("learnt %q", data)
 	}
 }
 
-// The command ends in the real runtime with the same arguments, or says why not.
+// The command calls the real runtime with the same arguments, or says why not.
 func TestMainExecutes(t *testing.T) {
 	state := t.TempDir()
 	s, bundle, spec := usual(t, state)
@@ -244,7 +254,8 @@ func TestMainExecutes(t *testing.T) {
 		root + " delete gone":                             "",
 		root + " state id":                                "state id",
 		root + " run --bundle /nowhere id":                "runtime: open /nowhere/config.json",
-		"":                                                "runtime: no command",
+		root + " create --bundle " + bundle + " id":       "runtime: denied",
+		"": "runtime: no command",
 	} {
 		argv := append([]string{"runtime", "-runc=/bin/echo", "-state=" + s.state, "--"}, strings.Fields(args)...)
 		out, err := exec.Command(os.Args[0], argv...).CombinedOutput()

@@ -19,26 +19,27 @@ const (
 	openMax  = 1 << 20 // file descriptors; what container engines give
 )
 
-// prepareBundle rewrites config.json of a bundle. It reports true when the
-// container was only there to teach us the proxy's certificate and is done.
-func (s settings) prepareBundle(bundle string) (done bool, err error) {
+// prepareBundle rewrites config.json of a bundle. It returns what to take out of
+// the root when the container has ended, and reports true when the container was
+// only there to teach us the proxy's certificate and is done.
+func (s settings) prepareBundle(bundle string) (added *addition, done bool, err error) {
 	path := filepath.Join(bundle, "config.json")
 	var spec specs.Spec
 	if err := readJSON(path, &spec); err != nil {
-		return false, err
+		return nil, false, err
 	}
 	if spec.Process == nil || spec.Linux == nil || spec.Root == nil {
-		return false, errors.New("the specification lacks process, linux or root")
+		return nil, false, errors.New("the specification lacks process, linux or root")
 	}
 	if err := s.refuse(&spec); err != nil {
-		return false, err
+		return nil, false, err
 	}
 	rootfs := spec.Root.Path
 	if !filepath.IsAbs(rootfs) {
 		rootfs = filepath.Join(bundle, rootfs)
 	}
-	if done, err := s.trustProxy(&spec, rootfs); err != nil || done {
-		return done, err
+	if added, done, err = s.trustProxy(&spec, rootfs); err != nil || done {
+		return nil, done, err
 	}
 	s.restrictProcess(spec.Process)
 	spec.Process.OOMScoreAdj = new(int)
@@ -51,7 +52,7 @@ func (s settings) prepareBundle(bundle string) (done bool, err error) {
 	// runc starts nothing that asks for one.
 	spec.Linux.CgroupsPath, spec.Linux.Resources = "", nil
 	spec.Linux.MaskedPaths = append(spec.Linux.MaskedPaths, maskedPaths()...)
-	return false, writeJSON(path, &spec)
+	return added, false, writeJSON(path, &spec)
 }
 
 // prepareProcess rewrites the description of a further process of a container.

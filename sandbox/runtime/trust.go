@@ -16,8 +16,9 @@ import (
 // image's bundle, if it has one (executor/proxyca_linux.go). Two things are
 // missing: programs with a trust store of their own, such as Node.js, and
 // images without a bundle, such as node:slim. So the step's environment names
-// the bundle; and an image without one gets the certificate from the last step
-// that had one, mounted where it leaves no trace in the image.
+// the bundle; and an image without one gets the certificate that a container
+// made for the purpose has shown us, mounted where it leaves no trace in the
+// image.
 
 // teach is the command of a container that exists only to show us the
 // certificate: it has a bundle and nothing to run.
@@ -32,7 +33,7 @@ const mountedTrust = "/dev/proxy-ca.pem"
 
 // The marks around what BuildKit adds.
 const (
-	beginMark = "# buildkit proxy CA begin\n"
+	beginMark = "\n# buildkit proxy CA begin\n"
 	endMark   = "# buildkit proxy CA end\n"
 )
 
@@ -68,48 +69,52 @@ func trustVariables() []string {
 }
 
 // trustProxy makes the programs of a step that has network trust the proxy. It
-// reports true for a container that is there to teach.
-func (s settings) trustProxy(spec *specs.Spec, rootfs string) (taught bool, err error) {
+// returns what BuildKit added to the root for that, and reports true for a
+// container that is there to teach.
+func (s settings) trustProxy(spec *specs.Spec, rootfs string) (added *addition, taught bool, err error) {
 	if !slices.ContainsFunc(spec.Process.Env, func(v string) bool { return strings.HasPrefix(v, "HTTPS_PROXY=") }) {
-		return false, nil
+		return nil, false, nil
 	}
-	bundle, ca, err := findCA(rootfs)
+	root, err := os.OpenRoot(rootfs)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	if ca != nil {
-		if err := s.learn(ca); err != nil {
-			return false, err
-		}
-	}
+	defer root.Close()
+	found := findCA(root)
 	if slices.Equal(spec.Process.Args, []string{teach}) {
-		return true, nil
-	}
-	if bundle == "" {
-		if _, err := os.Stat(s.trust); err != nil {
-			return false, nil // nobody has taught us yet
+		if found == nil {
+			return nil, false, errors.New("there is no certificate to learn")
 		}
-		bundle = mountedTrust
+		return nil, true, s.learn(found.ca)
+	}
+	bundle := mountedTrust
+	if found != nil {
+		bundle, added = found.path, newAddition(root, found)
+	} else if _, err := os.Stat(s.trust); err == nil {
 		spec.Mounts = append(spec.Mounts, specs.Mount{
 			Destination: mountedTrust, Type: "bind", Source: s.trust, Options: []string{"bind", "ro", "nosuid", "nodev"},
 		})
+	} else {
+		return nil, false, nil // nobody has taught us yet
 	}
 	for _, name := range trustVariables() {
 		if !slices.ContainsFunc(spec.Process.Env, func(v string) bool { return strings.HasPrefix(v, name+"=") }) {
 			spec.Process.Env = append(spec.Process.Env, name+"="+bundle)
 		}
 	}
-	return false, nil
+	return added, false, nil
 }
 
-// findCA finds the bundle to which BuildKit added its certificate, and the
-// certificate. The root is a stranger's: links in it lead nowhere outside.
-func findCA(rootfs string) (bundle string, ca []byte, err error) {
-	root, err := os.OpenRoot(rootfs)
-	if err != nil {
-		return "", nil, err
-	}
-	defer root.Close()
+// An injection is a bundle to which BuildKit added its certificate.
+type injection struct {
+	path   string // as the container's programs name it
+	bundle []byte // without the certificate
+	ca     []byte
+}
+
+// findCA finds BuildKit's certificate, or nil. The root is a stranger's: links
+// in it lead nowhere outside.
+func findCA(root *os.Root) *injection {
 	for _, path := range bundles() {
 		name := strings.TrimPrefix(path, "/")
 		info, err := root.Stat(name)
@@ -120,16 +125,14 @@ func findCA(rootfs string) (bundle string, ca []byte, err error) {
 		if err != nil {
 			continue
 		}
-		// The last one is BuildKit's; an image may hold a look-alike.
-		begin := bytes.LastIndex(data, []byte(beginMark))
-		if begin < 0 {
-			continue
-		}
-		if ca, _, ok := bytes.Cut(data[begin+len(beginMark):], []byte(endMark)); ok {
-			return path, ca, nil
+		// It is the end of the file; an image may hold look-alikes before it.
+		rest, ok := bytes.CutSuffix(data, []byte(endMark))
+		begin := bytes.LastIndex(rest, []byte(beginMark))
+		if ok && begin >= 0 {
+			return &injection{path: path, bundle: rest[:begin], ca: rest[begin+len(beginMark):]}
 		}
 	}
-	return "", nil, nil
+	return nil
 }
 
 // learn keeps the certificate, once: it is the same as long as the daemon lives.
