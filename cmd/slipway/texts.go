@@ -27,9 +27,12 @@ func (t texts) lint(ctx context.Context, text server.Text) ([]play.Diagnostic, e
 		return nil, err
 	}
 	in.Images = map[string]lint.Image{}
-	for _, s := range dockerfile.Parse([]byte(in.Source)).Stages {
-		if c, ok := t.base(s.Base); ok {
-			in.Images[s.Base] = lint.Image{Env: c.Env, User: c.User, WorkingDir: c.WorkingDir, Shell: c.Shell}
+	o := dockerfile.Parse([]byte(in.Source))
+	for _, s := range o.Stages {
+		for _, from := range o.Instructions[s.From].From {
+			if c, ok := t.base(from.Ref); ok {
+				in.Images[from.Ref] = lint.Image{Env: c.Env, User: c.User, WorkingDir: c.WorkingDir, Shell: c.Shell}
+			}
 		}
 	}
 	return lint.Lint(ctx, in)
