@@ -39,14 +39,18 @@ func (b *build) explain(s *Server) []explain.Step {
 	return b.steps
 }
 
-// draw is the build as pages show it, with its last lines. Callers hold the lock.
-func (b *build) draw(s *Server, lines int) web.Build {
+// draw is the build as pages show it, with or without its last lines. Callers hold the lock.
+func (b *build) draw(s *Server, lines bool) web.Build {
 	t := b.fold.Timeline()
 	w := web.Build{Job: b.job, Timeline: t, Steps: b.explain(s), Now: s.Now()}
 	w.Pull = s.pull(t)
-	if lines > 0 {
+	if lines {
 		all := b.fold.Lines(0, 0)
-		w.Lines = all[max(0, len(all)-lines):]
+		w.Lines = all[max(0, len(all)-web.LogLines):]
+		w.StepLines = map[int][]view.Line{}
+		for _, step := range t.Steps {
+			w.StepLines[step.N] = b.fold.StepLines(step.N, web.StepLines)
+		}
 	}
 	return w
 }
@@ -162,7 +166,7 @@ func (s *Server) buildPage(c echo.Context) error {
 	}
 	defer release()
 	b.Lock()
-	page := web.BuildPage{Layout: s.layout(c), Build: b.draw(s, pageLines), Revision: b.rev}
+	page := web.BuildPage{Layout: s.layout(c), Build: b.draw(s, true), Revision: b.rev}
 	b.Unlock()
 	page.Build.CanCancel = b.job.Owner == viewerOf(ctx).ID
 	page.NoIndex = true

@@ -23,7 +23,6 @@ const (
 	settle     = 20 * time.Millisecond // what the log holds already is read before the first
 	behind     = 4 << 20               // bytes that a viewer may be behind before it is let go
 	rowsAtOnce = 500                   // rows of one event: what a browser draws in a frame
-	pageLines  = 5000                  // lines that a page shows; the whole log is a link away
 )
 
 // lives are the jobs that someone watches now.
@@ -248,7 +247,7 @@ func (l *live) since(after int64) ([]byte, error) {
 	if c.Seq <= after {
 		return nil, nil
 	}
-	build := l.draw(l.server, 0)
+	build := l.draw(l.server, false)
 	now := play.Millis(build.Now.Sub(l.job.Created))
 	var parts []templ.Component
 	if l.plan > after {
@@ -270,7 +269,7 @@ func (l *live) since(after int64) ([]byte, error) {
 	if len(parts) > 0 {
 		events = append(events, sseEvent{"patch", parts})
 	}
-	for rows := range slices.Chunk(c.Lines[max(0, len(c.Lines)-pageLines):], rowsAtOnce) {
+	for rows := range slices.Chunk(c.Lines[max(0, len(c.Lines)-web.LogLines):], rowsAtOnce) {
 		events = append(events, sseEvent{"lines", []templ.Component{web.LinesFragment(rows)}})
 	}
 	return drawEvents(events, after, c.Seq)

@@ -66,7 +66,10 @@ func TestEveryRoute(t *testing.T) {
 		{"POST /api/v1/unpack", "/api/v1/unpack", "", 422, "application/problem+json", "multipart/form-data"},
 		{"GET /api/v1/openapi.json", "/api/v1/openapi.json", "", 200, "application/openapi+json", `"openapi":"3.1.0"`},
 	}
-	seen := map[string]bool{}
+	known, seen := map[string]bool{}, map[string]bool{}
+	for _, route := range s.Routes() {
+		known[route] = true
+	}
 	for _, test := range tests {
 		t.Run(test.route, func(t *testing.T) {
 			method, _, _ := strings.Cut(test.route, " ")
@@ -85,9 +88,15 @@ func TestEveryRoute(t *testing.T) {
 				t.Errorf("%q is not in\n%s", test.holds, body)
 			}
 			checkHeaders(t, r.Header())
+			if head := strings.Replace(test.route, "GET ", "HEAD ", 1); method == "GET" && known[head] {
+				seen[head] = true
+				if h := ask(s, "HEAD", test.path, "", bearer(alice)...); h.Code != r.Code {
+					t.Errorf("HEAD answers with %d", h.Code)
+				}
+			}
 		})
 	}
-	for _, route := range s.Routes() {
+	for route := range known {
 		if strings.Contains(route, "/openapi") {
 			continue // huma adds five forms of the same
 		}

@@ -62,7 +62,7 @@ func (s *Server) drawShared(c echo.Context, b *build) (*sharedPage, error) {
 	page := web.BuildPage{Layout: s.layout(c), Revision: b.rev, Snippet: s.snippetOf(ctx, b.job)}
 	page.NoIndex = true // until it has an owner who asks for more
 	b.Lock()
-	page.Build = b.draw(s, pageLines)
+	page.Build = b.draw(s, true)
 	b.Unlock()
 	var html, zipped bytes.Buffer
 	if err := page.Render(ctx, &html); err != nil {

@@ -217,7 +217,7 @@ func (s *Server) lastBuild(ctx context.Context, snippet, revision string) *web.B
 		defer release()
 		b.Lock()
 		defer b.Unlock()
-		drawn := b.draw(s, pageLines)
+		drawn := b.draw(s, true)
 		drawn.CanCancel = job.Owner == viewerOf(ctx).ID
 		return &drawn
 	}

@@ -21,6 +21,7 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"The fast subset: formatting, vet, types, drift, quick tests."`
 	Gen     genCmd     `cmd:"" help:"Make the generated files anew: templ, SQL, assets, documentation."`
 	Watch   watchCmd   `cmd:"" help:"Like up, and again after every change of a source file."`
+	Bench   benchCmd   `cmd:"" help:"Measure against the budgets, and print one table."`
 	Record  recordCmd  `cmd:"" help:"Run the scenarios on real BuildKit and write their logs anew."`
 	Catalog catalogCmd `cmd:"" help:"Make the base image catalogue, or add an image to it."`
 }

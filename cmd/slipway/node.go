@@ -37,8 +37,8 @@ type node struct {
 	state    atomic.Pointer[string] // why it is not ready; nil: it is
 }
 
-// openNode opens the registry and the pool of builders. Nothing is built until prepare has returned.
-func openNode(ctx context.Context, s Settings, log *slog.Logger) (*node, error) {
+// openNode opens the registry. Nothing can be built until start has returned.
+func openNode(s Settings, log *slog.Logger) (*node, error) {
 	n := &node{settings: s, log: log, catalog: catalog.Open(s.catalogDir())}
 	n.say("starting")
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -55,17 +55,24 @@ func openNode(ctx context.Context, s Settings, log *slog.Logger) (*node, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open the registry: %w", err)
 	}
+	return n, nil
+}
+
+// start opens the way out and the pool of builders, and makes what they start from. It takes minutes the first
+// time, and a moment then.
+func (n *node) start(ctx context.Context) error {
 	if err := n.openEgress(); err != nil {
-		return nil, fmt.Errorf("open the egress: %w", err)
+		return fmt.Errorf("open the egress: %w", err)
 	}
 	template, err := n.template()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	s, log := n.settings, n.log
 	n.pool, err = builder.Open(ctx, builder.Config{
 		Dir: filepath.Join(s.Data, "builders"), Self: []string{self}, Buildkitd: s.Buildkitd, Runc: s.Runc, CNI: s.CNI,
 		UIDBase: s.UIDBase, Disk: int64(s.DiskTotal), Template: template, CA: n.egress.CA(), Egress: n.egress.Serve, Log: log,
@@ -73,10 +80,18 @@ func openNode(ctx context.Context, s Settings, log *slog.Logger) (*node, error) 
 		Limits: builder.Limits{Memory: int64(s.Memory), PIDs: s.PIDs, CPUs: s.CPUs, Disk: int64(s.Disk), Steps: s.Slots},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	n.builder = n.newBuilder(func(ctx context.Context, domain string) (*builder.Builder, error) { return n.pool.Get(ctx, domain) })
-	return n, nil
+	n.builder = n.newBuilder(n.pool.Get)
+	return n.prepare(ctx)
+}
+
+// close ends the builders, if there are any, and leaves nothing of them.
+func (n *node) close() error {
+	if n.pool == nil {
+		return nil
+	}
+	return n.pool.Close()
 }
 
 func (n *node) openEgress() error {

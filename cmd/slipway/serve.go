@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"slipway/sandbox/registry/catalog"
 	"slipway/server"
 	"slipway/server/dockerfile"
 	"slipway/server/eventlog"
@@ -33,7 +34,7 @@ type serveCmd struct {
 	Listen        string         `default:"127.0.0.1:8080" env:"SLIPWAY_LISTEN" help:"Address to serve on."`
 	Debug         string         `env:"SLIPWAY_DEBUG" placeholder:"ADDRESS" help:"Loopback address for metrics, profiles and build information."`
 	BaseURL       string         `env:"SLIPWAY_BASE_URL" placeholder:"URL" help:"Address that people use, for links. If not set: http and the address to serve on."`
-	TrustedProxy  []netip.Prefix `env:"SLIPWAY_TRUSTED_PROXY" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."`
+	TrustedProxy  []netip.Prefix `env:"SLIPWAY_TRUSTED_PROXY" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is believed."`
 	Database      string         `env:"SLIPWAY_DATABASE" placeholder:"URL" help:"postgres://… or the path of an SQLite file. If not set: slipway.db in the data folder."`
 	NATSListen    string         `name:"nats-listen" env:"SLIPWAY_NATS_LISTEN" placeholder:"ADDRESS" help:"Address where the NATS inside waits for workers on other machines."`
 	NoWork        bool           `env:"SLIPWAY_NO_WORK" help:"Don't build here: workers on other machines do."`
@@ -90,7 +91,9 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 	if err != nil {
 		return err
 	}
-	texts := guardedTexts{guard.New([]string{self, "guard", c.catalogDir()}, guard.DefaultOptions()), c.limits()}
+	texts := guardedTexts{
+		guard.New([]string{self, "guard", c.catalogDir()}, guard.DefaultOptions()), texts{catalog.Open(c.catalogDir())}, c.limits(),
+	}
 	queue, err := job.Open(ctx, job.Config{
 		Bus: bus, Logs: logs, Store: db, Limits: c.limits(), Length: c.Queue, Plan: texts.facts, Summarize: view.Summarize,
 		Domain: func(play.Viewer) string { return "shared" }, Log: log,
@@ -98,11 +101,11 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 	if err != nil {
 		return err
 	}
-	n, err := openNode(ctx, c.Settings, log)
+	n, err := openNode(c.Settings, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.pool.Close()) }()
+	defer func() { err = errors.Join(err, n.close()) }()
 	checks := []server.Check{
 		{Name: "database", Ready: db.Ping},
 		{Name: "log", Ready: func(context.Context) error { return connected(bus) }},
@@ -112,7 +115,7 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 	}
 	base := cmp.Or(c.BaseURL, "http://"+l.Addr().String())
 	web, err := server.New(server.Config{
-		Store: db, Jobs: queue, Log: logs, Lint: texts.lint, Explain: texts.explain, Registry: n.registry, Checks: checks,
+		Store: db, Jobs: queue, Log: logs, Lint: texts.lint, Explain: texts.explain, Base: texts.base, Registry: n.registry, Checks: checks,
 		BaseURL: base, Trusted: c.TrustedProxy, Limits: c.limits(), Rates: server.DefaultRates(),
 		Now: time.Now, Random: rand.Reader, Logger: log,
 	})
@@ -130,15 +133,14 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 	group.Go(func() error { return serveDebug(ctx, c.Debug) })
 	group.Go(func() error { return expire(ctx, db, c.KeepAnonymous, log) })
 	group.Go(func() error {
-		if !c.NoWork {
-			if err := n.prepare(ctx); err != nil {
-				return err
-			}
-		}
-		ready(base)
 		if c.NoWork {
+			ready(base)
 			return nil
 		}
+		if err := n.start(ctx); err != nil {
+			return err
+		}
+		ready(base)
 		w := job.Worker{Bus: bus, Builder: n.builder, Slots: c.Slots, Secrets: c.secrets(), Log: log}
 		return w.Work(ctx)
 	})
@@ -201,6 +203,7 @@ func expire(ctx context.Context, db *store.Store, keep time.Duration, log *slog.
 // guardedTexts has strangers' texts read in a process that may die of them.
 type guardedTexts struct {
 	*guard.Guard
+	texts
 	limits play.Limits
 }
 

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"slices"
-
-	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 
 	"slipway/sandbox/registry"
 	"slipway/sandbox/registry/catalog"
@@ -39,23 +34,11 @@ func (t texts) lint(ctx context.Context, text server.Text) ([]play.Diagnostic, e
 }
 
 func (t texts) explain(ctx context.Context, text server.Text) ([]explain.Step, error) {
-	in, err := lint.NewInput(text.Files, text.Request())
-	if err != nil {
-		return nil, err
-	}
 	found, err := t.lint(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	var paths []string
-	for _, f := range text.Files {
-		paths = append(paths, f.Path)
-	}
-	slices.Sort(paths)
-	return explain.Steps(dockerfile.Parse([]byte(in.Source)), explain.Options{
-		File: in.File, Target: text.Target, BuildArgs: text.BuildArgs, Files: paths, Ignored: ignored(in.Ignore),
-		Base: t.base, Findings: found,
-	}), nil
+	return text.Explain(t.base, found), nil
 }
 
 // plan is the plan of a build, and its findings.
@@ -81,20 +64,4 @@ type planned struct {
 // base is the configuration of an image that the catalogue has.
 func (t texts) base(ref string) (play.ImageConfig, bool) {
 	return registry.ImageConfig(t.catalog, ref)
-}
-
-// ignored says what a .dockerignore leaves out; one that can't be read leaves out nothing, and the build says so.
-func ignored(text string) func(string) bool {
-	patterns, err := ignorefile.ReadAll(bytes.NewReader([]byte(text)))
-	if err != nil {
-		return nil
-	}
-	m, err := patternmatcher.New(patterns)
-	if err != nil {
-		return nil
-	}
-	return func(path string) bool {
-		out, err := m.MatchesOrParentMatches(path)
-		return err == nil && out
-	}
 }

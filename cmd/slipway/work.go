@@ -29,12 +29,12 @@ func (c *workCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer bus.Close()
-	n, err := openNode(ctx, c.Settings, log)
+	n, err := openNode(c.Settings, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.pool.Close()) }()
-	if err := n.prepare(ctx); err != nil {
+	defer func() { err = errors.Join(err, n.close()) }()
+	if err := n.start(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("%s is ready to build for %s\n", c.name(), c.NATS)
