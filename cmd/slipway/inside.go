@@ -25,7 +25,8 @@ var inside = map[string]func(args []string) int{
 func agent([]string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	return buildkit.Agent(ctx, "unix://"+builder.Socket, os.Stdin, os.Stdout)
+	in := buildkit.Inside{Daemon: "unix://" + builder.Socket, CA: runtime.CA, Teach: runtime.Teach}
+	return buildkit.Agent(ctx, in, os.Stdin, os.Stdout)
 }
 
 // guarded answers for the texts of the server that started it. Its argument is the catalogue's folder.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/moby/buildkit/client/llb"
+
+	ociruntime "slipway/sandbox/runtime"
 )
 
 // What the egress answers itself over TLS is trusted, by the daemon and so by
@@ -41,7 +43,7 @@ func TestTrust(t *testing.T) {
 		t.Errorf("before: %v: %s%s", err, out, errs)
 	}
 	bundle := llb.Mkdir("/etc/ssl", 0o755, llb.WithParents(true)).Mkfile("/etc/ssl/cert.pem", 0o644, nil)
-	teach := llb.Scratch().File(bundle).Run(llb.Args([]string{"slipway-teach-proxy-ca"}))
+	teach := llb.Scratch().File(bundle).Run(llb.Args([]string{ociruntime.Teach}))
 	if _, errs, err := build(t, b, teach.Root()); err != nil {
 		t.Fatalf("teach: %v: %s", err, errs)
 	}

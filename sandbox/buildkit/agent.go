@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/moby/buildkit/client"
@@ -21,18 +22,33 @@ import (
 	"slipway/server/play"
 )
 
-// Agent is the hidden agent command: it reads what to build from in, builds it with the daemon at address and
-// writes what happens to out. It runs inside the builder, because it parses what strangers wrote: whatever that
-// makes of it, only the builder suffers. It returns the exit code; a failed build is no failure of the agent.
-func Agent(ctx context.Context, address string, in io.Reader, out io.Writer) int {
+// Agent is the hidden agent command: it reads what to build from stdin, builds it with the daemon and writes what
+// happens to out. It runs inside the builder, because it parses what strangers wrote: whatever that makes of it, only
+// the builder suffers. It may be started before there is something to build. It returns the exit code; a failed
+// build is no failure of the agent.
+func Agent(ctx context.Context, in Inside, stdin io.Reader, out io.Writer) int {
+	c, err := client.New(ctx, in.Daemon)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "connect to the daemon:", err)
+		return 1
+	}
+	defer c.Close()
+	learnt := make(chan struct{})
+	go func() {
+		defer close(learnt)
+		if err := in.learn(ctx, c); err != nil { // there may be no step that needs it
+			fmt.Fprintln(os.Stderr, "learn the network proxy's certificate:", err)
+		}
+	}()
+
 	var s spec
-	if err := gob.NewDecoder(in).Decode(&s); err != nil {
+	if err := gob.NewDecoder(stdin).Decode(&s); err != nil {
 		return 2
 	}
 	facts := newSink()
 	written := make(chan error, 1)
 	go func() { written <- facts.run(out) }()
-	res := build(ctx, address, s, facts.add)
+	res := build(ctx, c, learnt, s, facts.add)
 	facts.close()
 	if err := <-written; err != nil {
 		return 1
@@ -44,8 +60,8 @@ func Agent(ctx context.Context, address string, in io.Reader, out io.Writer) int
 	return 0
 }
 
-// build never fails: what goes wrong is part of the result.
-func build(ctx context.Context, address string, s spec, emit func(play.Fact)) result {
+// build never fails: what goes wrong is part of the result. It solves nothing before learnt is closed.
+func build(ctx context.Context, c *client.Client, learnt <-chan struct{}, s spec, emit func(play.Fact)) result {
 	b := s.Build
 	f, err := newFiles(b.Revision, b.Request.File(), b.Created.Truncate(time.Second))
 	if err != nil {
@@ -63,12 +79,7 @@ func build(ctx context.Context, address string, s spec, emit func(play.Fact)) re
 		return refused(err)
 	}
 
-	c, err := client.New(ctx, address)
-	if err != nil {
-		return broken(fmt.Errorf("connect to the daemon: %w", err))
-	}
-	defer c.Close()
-	w := &work{build: b, files: f, outline: outline, plan: &plan, image: s.Registry + "/" + imageName(b.Job) + ":latest", emit: emit}
+	w := &work{learnt: learnt, build: b, files: f, outline: outline, plan: &plan, image: s.Registry + "/" + imageName(b.Job) + ":latest", emit: emit}
 	updates := make(chan *client.SolveStatus, 64)
 	read := make(chan struct{})
 	go func() {

@@ -1,6 +1,8 @@
 package buildkit_test
 
 import (
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,13 +30,13 @@ func TestBundleInLayers(t *testing.T) {
 	files := []string{"ca.crt", "-----BEGIN CERTIFICATE-----\ntheirs\n-----END CERTIFICATE-----\n", "Dockerfile", `FROM busybox
 RUN true # makes /dev, /proc and /sys
 COPY ca.crt ` + bundle + `
-RUN grep -c buildkit ` + bundle + `
+RUN busybox grep -c buildkit ` + bundle + `
 RUN echo more >>` + bundle + `
 RUN true
 RUN touch -t 200101010000 ` + bundle + `
 RUN cat ` + bundle + `; ls -l ` + bundle + `
 RUN touch /etc/ssl/new
-RUN rm ` + bundle + `
+RUN busybox rm ` + bundle + `
 RUN true
 `}
 	got := w.run(t.Context(), w.job(t, play.BuildRequest{}, files...))
@@ -68,6 +70,24 @@ func TestBundleInManyLayers(t *testing.T) {
 	for step, files := range n {
 		if step > 3 && files != 0 {
 			t.Errorf("step %d added %d files", step, files)
+		}
+	}
+}
+
+// Programs of an image without a bundle trust the network proxy from a builder's first build on.
+func TestHTTPSWithoutBundle(t *testing.T) {
+	w := newWorld(t)
+	program := filepath.Join(t.TempDir(), "fetch")
+	compile := exec.Command("go", "build", "-o", program, "./testdata/fetch")
+	compile.Env = append(compile.Environ(), "CGO_ENABLED=0")
+	if out, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	w.publish(t, "fetch", program)
+	for range 2 {
+		l := w.run(t.Context(), w.job(t, play.BuildRequest{NoCache: true}, "Dockerfile", "FROM fetch\nRUN [\"/bin/fetch\", \"https://example.com/\"]\n"))
+		if l.end.Outcome != play.OK || l.output(t, 2) != "hello from example.com\n" {
+			t.Fatal(l)
 		}
 	}
 }

@@ -190,7 +190,7 @@ func exitWords(code int, step *play.Step) (msg, hint string) {
 	if code > 128 && code < 160 {
 		return fmt.Sprintf("%s was ended by signal %d (exit code %d).", what, code-128, code), ""
 	}
-	return fmt.Sprintf("%s ended with exit code %d.", what, code), "The end of the step's output says why."
+	return fmt.Sprintf("%s ended with exit code %d.", what, code), "" // the end of its output says why
 }
 
 // layers are what BuildKit's errors begin with and people need not know: the place is told apart.

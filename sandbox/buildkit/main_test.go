@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +44,8 @@ func TestMain(m *testing.M) {
 		case "runtime":
 			os.Exit(ociruntime.Main(os.Args[2:]))
 		case "agent":
-			os.Exit(buildkit.Agent(context.Background(), os.Args[2], os.Stdin, os.Stdout))
+			in := buildkit.Inside{Daemon: "unix://" + builder.Socket, CA: ociruntime.CA, Teach: ociruntime.Teach}
+			os.Exit(buildkit.Agent(context.Background(), in, os.Stdin, os.Stdout))
 		}
 	}
 	os.Exit(m.Run())
@@ -58,7 +60,8 @@ const (
 type world struct {
 	*buildkit.Builder
 	pool *builder.Pool
-	url  string // of the registry, from here
+	url  string           // of the registry, from here
+	site *httptest.Server // https://example.com/ as builders see it
 
 	mu   sync.Mutex
 	push map[string]string // job → password
@@ -71,18 +74,12 @@ func newWorld(t testing.TB) *world {
 	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(images)
 	t.Cleanup(server.Close)
-	w := &world{url: server.URL, push: map[string]string{}}
-	image, err := busybox()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref, err := name.ParseReference(strings.TrimPrefix(w.url, "http://")+"/library/busybox:latest", name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, image); err != nil {
-		t.Fatal(err)
-	}
+	site := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(rw, "hello from", r.Host)
+	}))
+	t.Cleanup(site.Close)
+	w := &world{url: server.URL, site: site, push: map[string]string{}}
+	w.publish(t, "busybox", "/bin/busybox", strings.Fields("sh cat echo env head ls printf seq sleep test touch tr true wget yes dd kill usleep")...)
 
 	self, err := os.Executable()
 	if err != nil {
@@ -102,6 +99,7 @@ func newWorld(t testing.TB) *world {
 		UIDBase: 100000, Disk: 8 << 30,
 		Limits: builder.Limits{Memory: 1 << 30, PIDs: 512, CPUs: 2, Disk: 1 << 30, Steps: 2},
 		Mirror: registryHost, Mirrored: []string{"docker.io"},
+		CA:     pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: site.Certificate().Raw}),
 		Egress: w.egress(images), Log: logs,
 	})
 	if err != nil {
@@ -148,6 +146,10 @@ func (w *world) egress(images http.Handler) func(context.Context, string, net.Li
 	return func(ctx context.Context, _ string, l net.Listener) error {
 		s := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			switch r.URL.Host {
+			case "example.com:443":
+				w.see(r, true)
+				w.tunnel(rw)
+				return
 			case registryHost:
 				job, password, _ := r.BasicAuth()
 				w.mu.Lock()
@@ -167,13 +169,11 @@ func (w *world) egress(images http.Handler) func(context.Context, string, net.Li
 				return
 			case "example.test":
 				fmt.Fprintln(rw, "hello from outside")
+				w.see(r, true)
 			default:
 				http.Error(rw, "denied by the test", http.StatusForbidden)
+				w.see(r, false)
 			}
-			host := r.URL.Host
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.seen = append(w.seen, play.Requested{Method: r.Method, URL: r.URL.String(), Allowed: host == "example.test", Rule: "the rule for " + host})
 		})}
 		defer context.AfterFunc(ctx, func() { s.Close() })()
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -195,7 +195,7 @@ func (w *world) daemon(ctx context.Context, domain string) (buildkit.Daemon, err
 type inBuilder struct{ *builder.Builder }
 
 func (b inBuilder) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
-	return b.Builder.Run(ctx, []string{"agent", "unix://" + builder.Socket}, stdin, stdout, stderr)
+	return b.Builder.Run(ctx, []string{"agent"}, stdin, stdout, stderr)
 }
 
 func (b inBuilder) Usage() buildkit.Usage {
@@ -235,21 +235,63 @@ func (r reader) Blob(ctx context.Context, name, digest string) (io.ReadCloser, e
 	return r.get(ctx, name+"/blobs/"+digest)
 }
 
-// busybox is an image made of Debian's static busybox.
-func busybox() (v1.Image, error) {
-	program, err := os.ReadFile("/bin/busybox")
+// see notes a request in the ledger.
+func (w *world) see(r *http.Request, allowed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen = append(w.seen, play.Requested{Method: r.Method, URL: r.URL.String(), Allowed: allowed, Rule: "the rule for " + r.URL.Host})
+}
+
+// tunnel connects a client with the site.
+func (w *world) tunnel(rw http.ResponseWriter) {
+	client, sent, err := http.NewResponseController(rw).Hijack()
 	if err != nil {
-		return nil, fmt.Errorf("these tests need the package busybox-static: %w", err)
+		return
 	}
+	defer client.Close()
+	site, err := net.Dial("tcp", w.site.Listener.Addr().String())
+	if err != nil {
+		return
+	}
+	defer site.Close()
+	if _, err := io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+		return
+	}
+	go io.Copy(site, sent)
+	io.Copy(client, site)
+}
+
+// publish puts an image into the registry that has one program, statically linked, under several names.
+func (w *world) publish(t testing.TB, repo, path string, names ...string) {
+	t.Helper()
+	image, err := imageOf(path, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := name.ParseReference(strings.TrimPrefix(w.url, "http://")+"/library/"+repo+":latest", name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, image); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func imageOf(path string, names []string) (v1.Image, error) {
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("these tests need %s (busybox is of the package busybox-static): %w", path, err)
+	}
+	file := filepath.Base(path)
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	for _, dir := range []string{"bin/", "etc/", "tmp/"} {
 		w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755})
 	}
-	w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755, Size: int64(len(program))})
+	w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/" + file, Mode: 0o755, Size: int64(len(program))})
 	w.Write(program)
-	for _, applet := range strings.Fields("sh cat echo env head ls printf seq sleep test touch tr true wget yes dd kill usleep") {
-		w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: filepath.Join("bin", applet), Linkname: "busybox"})
+	for _, name := range names {
+		w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + name, Linkname: file})
 	}
 	if err := w.Close(); err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ import (
 
 // work is one build inside its gateway session.
 type work struct {
+	learnt  <-chan struct{} // closed when steps may be run
 	build   play.Build
 	files   *files
 	outline *dockerfile.Outline
@@ -118,6 +119,7 @@ func (w *work) frontend(ctx context.Context, c gateway.Client) (*gateway.Result,
 		noCache(def, w.join.ops)
 	}
 
+	<-w.learnt
 	solved, err := c.Solve(ctx, gateway.SolveRequest{Definition: def.ToPB()})
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func run(args []string) (int, error) {
 	flags := flag.NewFlagSet("runtime", flag.ContinueOnError)
 	flags.StringVar(&s.runc, "runc", "runc", "the real runtime")
 	flags.StringVar(&s.state, "state", "/var/lib/buildkit", "the daemon's state `folder`")
-	flags.StringVar(&s.trust, "trust", "/run/proxy-ca.pem", "`file` that keeps the network proxy's certificate")
+	flags.StringVar(&s.trust, "trust", CA, "`file` that keeps the network proxy's certificate")
 	flags.Int64Var(&s.tmpfs, "tmpfs", 64<<20, "largest tmpfs of a container, in `bytes`")
 	flags.Uint64Var(&s.processes, "processes", 1024, "largest `number` of processes of a container")
 	if err := flags.Parse(args); err != nil {

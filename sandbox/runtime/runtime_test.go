@@ -186,7 +186,7 @@ func TestTrustProxy(t *testing.T) {
 	}
 
 	args := spec.Process.Args
-	spec.Process.Args = []string{teach}
+	spec.Process.Args = []string{Teach}
 	if _, done, err := prepare(t, s, bundle, spec); err != nil || !done {
 		t.Errorf("a lesson: %v, %v", done, err)
 	}
@@ -203,7 +203,7 @@ func TestTrustProxy(t *testing.T) {
 	if err != nil || variable(after) != "/dev/proxy-ca.pem" || last.Destination != "/dev/proxy-ca.pem" || last.Source != s.trust {
 		t.Errorf("without a bundle: %v, %q, %+v", err, variable(after), last)
 	}
-	spec.Process.Args = []string{teach}
+	spec.Process.Args = []string{Teach}
 	if _, done, err := prepare(t, s, bundle, spec); err == nil {
 		t.Errorf("a lesson without a certificate: %v", done)
 	}
@@ -213,7 +213,7 @@ func TestTrustProxy(t *testing.T) {
 func TestTrustStaysInTheImage(t *testing.T) {
 	s, bundle, spec := usual(t, t.TempDir())
 	spec.Process.Env = append(spec.Process.Env, "HTTPS_PROXY=http://10.89.0.1:1")
-	spec.Process.Args = []string{teach}
+	spec.Process.Args = []string{Teach}
 	outside := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(outside, []byte(beginMark+"secret"+endMark), 0o644); err != nil {
 		t.Fatal(err)

@@ -20,9 +20,13 @@ import (
 // made for the purpose has shown us, mounted where it leaves no trace in the
 // image.
 
-// teach is the command of a container that exists only to show us the
-// certificate: it has a bundle and nothing to run.
-const teach = "slipway-teach-proxy-ca"
+// Teach is the command of a container that exists only to show us the
+// certificate: it has a bundle and nothing to run. What it showed is in CA, for
+// as long as the daemon lives.
+const (
+	Teach = "slipway-teach-proxy-ca"
+	CA    = "/run/proxy-ca.pem"
+)
 
 // traceSocket is where BuildKit mounts its trace collector into containers
 // (executor/oci/spec_linux.go), for anybody to fill the daemon's memory with.
@@ -81,7 +85,7 @@ func (s settings) trustProxy(spec *specs.Spec, rootfs string) (added *addition, 
 	}
 	defer root.Close()
 	found := findCA(root)
-	if slices.Equal(spec.Process.Args, []string{teach}) {
+	if slices.Equal(spec.Process.Args, []string{Teach}) {
 		if found == nil {
 			return nil, false, errors.New("there is no certificate to learn")
 		}
