@@ -10,7 +10,7 @@ import (
 
 // catalogCmd makes the base image catalogue, or changes it.
 type catalogCmd struct {
-	Data string `default:"/var/lib/slipway" env:"SLIPWAY_DATA" type:"path" help:"As for serve."`
+	Data string `default:"${data}" env:"SLIPWAY_DATA" type:"path" help:"As for serve."`
 	Dir  string `name:"catalog" env:"SLIPWAY_CATALOG" type:"path" help:"As for serve."`
 
 	Make   catalogMakeCmd   `cmd:"" default:"withargs" help:"Make the images that are missing or whose recipe changed."`

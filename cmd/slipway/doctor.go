@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -85,7 +87,34 @@ func askReady(ctx context.Context, server string) error {
 }
 
 func (c *doctorCmd) buildkit(ctx context.Context) (string, string, error) {
-	return version(ctx, c.Buildkitd, "go build github.com/moby/buildkit/cmd/buildkitd in the source tree, and give its path with --buildkitd; go run ./cmd/dev up does both")
+	const mend = "go build github.com/moby/buildkit/cmd/buildkitd in the source tree, and give its path with --buildkitd; go run ./cmd/dev up does both"
+	if _, _, err := version(ctx, c.Buildkitd, mend); err != nil {
+		return "", mend, err
+	}
+	path, err := exec.LookPath(c.Buildkitd)
+	if err != nil {
+		return "", mend, err
+	}
+	found, pinned := "of unknown version", buildkitVersion(debug.ReadBuildInfo())
+	if info, err := buildinfo.ReadFile(path); err == nil {
+		found = buildkitVersion(info, true)
+	}
+	if found != pinned {
+		return path + ", " + found, mend + "; this program was made for " + pinned, nil
+	}
+	return path + ", " + found, "", nil
+}
+
+// buildkitVersion is the version of BuildKit that a program was made with.
+func buildkitVersion(info *debug.BuildInfo, ok bool) string {
+	if ok {
+		for _, m := range append(info.Deps, &info.Main) {
+			if m.Path == "github.com/moby/buildkit" {
+				return m.Version
+			}
+		}
+	}
+	return "of unknown version"
 }
 
 func (c *doctorCmd) runtime(ctx context.Context) (string, string, error) {

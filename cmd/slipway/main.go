@@ -36,7 +36,7 @@ func main() {
 	defer stop()
 	var c cli
 	k := kong.Parse(&c, kong.Name("slipway"), kong.Description("A Dockerfile playground: edit, lint, build, explain, share."),
-		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)))
+		kong.UsageOnError(), defaults(), kong.BindTo(ctx, (*context.Context)(nil)))
 	err := k.Run()
 	var code exitCode
 	switch {

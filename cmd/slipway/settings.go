@@ -17,10 +17,10 @@ import (
 
 // Settings are what a server and a worker can be told, as flags and as environment variables.
 type Settings struct {
-	Data        string         `default:"/var/lib/slipway" env:"SLIPWAY_DATA" type:"path" help:"Folder for everything that is kept."`
+	Data        string         `default:"${data}" env:"SLIPWAY_DATA" type:"path" help:"Folder for everything that is kept."`
 	Catalog     string         `env:"SLIPWAY_CATALOG" type:"path" help:"Folder of the base image catalogue. If not set: catalog in the data folder."`
 	Worker      string         `env:"SLIPWAY_WORKER" help:"Name of this machine, shown on builds. If not set: its host name."`
-	Buildkitd   string         `default:"buildkitd" env:"SLIPWAY_BUILDKITD" help:"Program of buildkitd."`
+	Buildkitd   string         `default:"${buildkitd}" env:"SLIPWAY_BUILDKITD" help:"Program of buildkitd."`
 	Runc        string         `default:"runc" env:"SLIPWAY_RUNC" help:"Program of runc."`
 	CNI         string         `name:"cni" default:"/usr/lib/cni" env:"SLIPWAY_CNI" type:"path" help:"Folder of the container network plugins."`
 	Slots       int            `default:"2" env:"SLIPWAY_SLOTS" help:"Builds at the same time."`
@@ -35,6 +35,20 @@ type Settings struct {
 	NATS        string         `name:"nats" env:"SLIPWAY_NATS" placeholder:"URL" help:"NATS server or cluster to use. If not set, serve runs one inside."`
 	NATSCreds   string         `name:"nats-creds" env:"SLIPWAY_NATS_CREDS" type:"path" placeholder:"FILE" help:"Credentials for it: a .creds file or a file with an nkey seed."`
 	Verbose     bool           `short:"v" env:"SLIPWAY_VERBOSE" help:"Log requests and what the parts do."`
+}
+
+// defaults are those of the settings that depend on where the program is: in a source tree in which
+// go run ./cmd/dev up was run, what that made; elsewhere, what is installed.
+func defaults() kong.Vars {
+	const made = ".data/bin/buildkitd"
+	if _, err := os.Stat(made); err == nil {
+		return kong.Vars{"data": ".data", "buildkitd": made}
+	}
+	return installed()
+}
+
+func installed() kong.Vars {
+	return kong.Vars{"data": "/var/lib/slipway", "buildkitd": "buildkitd"}
 }
 
 func (s Settings) catalogDir() string { return cmp.Or(s.Catalog, filepath.Join(s.Data, "catalog")) }
@@ -86,7 +100,7 @@ func (c *settingsCmd) Run() error {
 }
 
 func settingsTable() []byte {
-	k := kong.Must(&cli{}, kong.Name("slipway"))
+	k := kong.Must(&cli{}, kong.Name("slipway"), installed())
 	var b bytes.Buffer
 	b.WriteString("\n| flag | environment | default | |\n|---|---|---|---|\n")
 	for _, command := range k.Model.Children {

@@ -52,7 +52,7 @@ func (s Settings) name() string {
 }
 
 type migrateCmd struct {
-	Data     string `default:"/var/lib/slipway" env:"SLIPWAY_DATA" type:"path" help:"As for serve."`
+	Data     string `default:"${data}" env:"SLIPWAY_DATA" type:"path" help:"As for serve."`
 	Database string `env:"SLIPWAY_DATABASE" placeholder:"URL" help:"As for serve."`
 }
 
