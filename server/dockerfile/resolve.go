@@ -181,6 +181,9 @@ func (r *resolver) choices() string {
 			names = append(names, clip(s.Name))
 		}
 	}
+	if len(names) == 0 && len(r.o.Stages) == 1 {
+		return "the file's only stage has no name, use no target"
+	}
 	if len(names) == 0 {
 		return fmt.Sprintf("the file's %d stages have no names, use their numbers from 0", len(r.o.Stages))
 	}

@@ -16,7 +16,6 @@ type Base struct {
 	Digest string `json:"digest,omitempty"` // of the manifest or index, once resolved
 	Origin string `json:"origin,omitempty"` // OriginCatalogue, or the registry's host name; "" until resolved
 	Note   string `json:"note,omitempty"`   // what a stand-in is made from
-	Size   int64  `json:"size,omitempty"`   // compressed bytes of its layers
 }
 
 // OriginCatalogue marks a base image that Slipway's own catalogue served in place of the official one.
