@@ -26,8 +26,9 @@ func (c *testCmd) Run(ctx context.Context, t *tree) error {
 	if err := t.lint(ctx); err != nil {
 		return err
 	}
-	// Tests of the sandbox find the daemon and the base images here.
+	// Tests of the whole program find the daemon and the base images here, and what builds may reach.
 	os.Setenv("SLIPWAY_DATA", t.data)
+	os.Setenv("SLIPWAY_EGRESS_ALLOW", strings.Join(packageAddresses(ctx), ","))
 	var filter []string
 	if c.Run_ != "" {
 		filter = []string{"-run", c.Run_}
