@@ -95,19 +95,16 @@ func (c *doctorCmd) buildkit(ctx context.Context) (string, string, error) {
 	if err != nil {
 		return "", mend, err
 	}
-	found, pinned := "of unknown version", buildkitVersion(debug.ReadBuildInfo())
-	if info, err := buildinfo.ReadFile(path); err == nil {
-		found = buildkitVersion(info, true)
+	found := path + ", " + buildkitVersion(buildinfo.ReadFile(path))
+	if own, _ := debug.ReadBuildInfo(); buildkitVersion(own, nil) != buildkitVersion(buildinfo.ReadFile(path)) {
+		return found, mend + "; this program was made for " + buildkitVersion(own, nil), nil
 	}
-	if found != pinned {
-		return path + ", " + found, mend + "; this program was made for " + pinned, nil
-	}
-	return path + ", " + found, "", nil
+	return found, "", nil
 }
 
 // buildkitVersion is the version of BuildKit that a program was made with.
-func buildkitVersion(info *debug.BuildInfo, ok bool) string {
-	if ok {
+func buildkitVersion(info *debug.BuildInfo, err error) string {
+	if err == nil && info != nil {
 		for _, m := range append(info.Deps, &info.Main) {
 			if m.Path == "github.com/moby/buildkit" {
 				return m.Version

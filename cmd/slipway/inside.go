@@ -25,7 +25,7 @@ var inside = map[string]func(args []string) int{
 func agent([]string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	in := buildkit.Inside{Daemon: "unix://" + builder.Socket, CA: runtime.CA, Teach: runtime.Teach}
+	in := buildkit.Inside{Daemon: "unix://" + builder.Socket, CA: runtime.CA, Teach: runtime.Teach, State: builder.State}
 	return buildkit.Agent(ctx, in, os.Stdin, os.Stdout)
 }
 

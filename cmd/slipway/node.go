@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,17 +40,17 @@ type node struct {
 	state    atomic.Pointer[string] // why it is not ready; nil: it is
 }
 
-// openNode opens the registry. Nothing can be built until start has returned.
+// openNode opens the registry and the way out. Nothing can be built until start has returned.
 func openNode(s Settings, log *slog.Logger) (*node, error) {
 	n := &node{settings: s, log: log, catalog: catalog.Open(s.catalogDir())}
 	n.say("starting")
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if s.EgressProxy != nil {
-		transport.Proxy = http.ProxyURL(s.EgressProxy)
+	inside := map[string]http.Handler{}
+	if err := n.openEgress(inside); err != nil {
+		return nil, fmt.Errorf("open the egress: %w", err)
 	}
 	var err error
 	n.registry, err = registry.New(registry.Config{
-		Dir: filepath.Join(s.Data, "registry"), Catalog: n.catalog, Host: registryHost, Transport: transport,
+		Dir: filepath.Join(s.Data, "registry"), Catalog: n.catalog, Host: registryHost, Transport: n.egress.Transport(),
 		// Whoever has the link of a build may have its image.
 		CanPull:  func(context.Context, *http.Request, string) bool { return true },
 		MaxImage: int64(s.Disk) / 2, MaxCache: 20 << 30, Log: log,
@@ -55,15 +58,13 @@ func openNode(s Settings, log *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the registry: %w", err)
 	}
+	inside[registryHost] = n.registry
 	return n, nil
 }
 
-// start opens the way out and the pool of builders, and makes what they start from. It takes minutes the first
-// time, and a moment then.
+// start opens the pool of builders, and makes what they start from. It takes minutes the first time, and a moment
+// then.
 func (n *node) start(ctx context.Context) error {
-	if err := n.openEgress(); err != nil {
-		return fmt.Errorf("open the egress: %w", err)
-	}
 	template, err := n.template()
 	if err != nil {
 		return err
@@ -94,9 +95,10 @@ func (n *node) close() error {
 	return n.pool.Close()
 }
 
-func (n *node) openEgress() error {
+// openEgress opens the way out, which the registry needs too; inside gets the registry once it is there.
+func (n *node) openEgress(inside map[string]http.Handler) error {
 	cfg := egress.Config{
-		Inside: map[string]http.Handler{registryHost: n.registry},
+		Inside: inside,
 		Allow:  n.settings.EgressAllow, Proxy: n.settings.EgressProxy, Log: n.log,
 	}
 	python := registry.NewPython(n.catalog)
@@ -134,7 +136,10 @@ func (d daemon) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writ
 
 func (d daemon) Usage() buildkit.Usage {
 	u := d.Builder.Usage()
-	return buildkit.Usage{OOMKills: u.OOMKills, PIDsRefused: u.PIDsRefused}
+	return buildkit.Usage{
+		OOMKills: u.OOMKills, PIDsRefused: u.PIDsRefused, PIDsPeak: u.PIDsPeak,
+		Memory: u.Limits.Memory, Disk: u.Limits.Disk, StepPIDs: u.Limits.StepPIDs(),
+	}
 }
 
 // template names the state from which builders start: by what is in it.
@@ -143,13 +148,12 @@ func (n *node) template() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	h := sha256.New()
-	info, err := os.Stat(n.settings.Buildkitd)
-	if err == nil { // else the pool says what is wrong
-		fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano())
+	version := "unknown"
+	if path, err := exec.LookPath(n.settings.Buildkitd); err == nil { // else the pool says what is wrong
+		version = buildkitVersion(buildinfo.ReadFile(path))
 	}
-	fmt.Fprintln(h, refs)
-	return play.Name(h.Sum(nil), 16), nil
+	sum := sha256.Sum256(fmt.Appendln(nil, version, refs))
+	return play.Name(sum[:], 16), nil
 }
 
 // baseImages are the catalogue's images, one reference for each digest.
@@ -219,7 +223,7 @@ func (n *node) warm(ctx context.Context, b *builder.Builder, refs []string) erro
 // ready is a check of the server: nil once builds can run.
 func (n *node) ready(context.Context) error {
 	if why := n.state.Load(); why != nil {
-		return fmt.Errorf("%s", *why)
+		return errors.New(*why)
 	}
 	return nil
 }

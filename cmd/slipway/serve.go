@@ -31,22 +31,22 @@ import (
 
 type serveCmd struct {
 	Settings
-	Listen        string         `default:"127.0.0.1:8080" env:"SLIPWAY_LISTEN" help:"Address to serve on."`
-	Debug         string         `env:"SLIPWAY_DEBUG" placeholder:"ADDRESS" help:"Loopback address for metrics, profiles and build information."`
-	BaseURL       string         `env:"SLIPWAY_BASE_URL" placeholder:"URL" help:"Address that people use, for links. If not set: http and the address to serve on."`
-	TrustedProxy  []netip.Prefix `env:"SLIPWAY_TRUSTED_PROXY" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is believed."`
-	Database      string         `env:"SLIPWAY_DATABASE" placeholder:"URL" help:"postgres://… or the path of an SQLite file. If not set: slipway.db in the data folder."`
-	NATSListen    string         `name:"nats-listen" env:"SLIPWAY_NATS_LISTEN" placeholder:"ADDRESS" help:"Address where the NATS inside waits for workers on other machines."`
-	NoWork        bool           `env:"SLIPWAY_NO_WORK" help:"Don't build here: workers on other machines do."`
-	Queue         int            `default:"100" env:"SLIPWAY_QUEUE" help:"Builds that may wait."`
-	Parallel      int            `default:"2" env:"SLIPWAY_PARALLEL" help:"Builds that one person may have unfinished."`
-	BuildTime     time.Duration  `default:"10m" env:"SLIPWAY_BUILD_TIME" help:"Wall clock of a build."`
-	QueueTime     time.Duration  `default:"10m" env:"SLIPWAY_QUEUE_TIME" help:"Time that a build may wait."`
-	MaxFiles      int            `default:"200" env:"SLIPWAY_MAX_FILES" help:"Files of a snippet."`
-	MaxFileSize   bytesize       `default:"1MiB" env:"SLIPWAY_MAX_FILE_SIZE" help:"Bytes of one file."`
-	MaxTotalSize  bytesize       `default:"5MiB" env:"SLIPWAY_MAX_TOTAL_SIZE" help:"Bytes of all files of a snippet."`
-	MaxOutput     bytesize       `default:"4MiB" env:"SLIPWAY_MAX_OUTPUT" help:"Bytes of a build's output that are kept."`
-	KeepAnonymous time.Duration  `default:"0" env:"SLIPWAY_KEEP_LOGS" help:"How long logs of builds are kept; 0: for ever."`
+	Listen       string         `default:"127.0.0.1:8080" env:"SLIPWAY_LISTEN" help:"Address to serve on."`
+	Debug        string         `env:"SLIPWAY_DEBUG" placeholder:"ADDRESS" help:"Loopback address for metrics, profiles and build information."`
+	BaseURL      string         `env:"SLIPWAY_BASE_URL" placeholder:"URL" help:"Address that people use, for links. If not set: http and the address to serve on."`
+	TrustedProxy []netip.Prefix `env:"SLIPWAY_TRUSTED_PROXY" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is believed."`
+	Database     string         `env:"SLIPWAY_DATABASE" placeholder:"URL" help:"postgres://… or the path of an SQLite file. If not set: slipway.db in the data folder."`
+	NATSListen   string         `name:"nats-listen" env:"SLIPWAY_NATS_LISTEN" placeholder:"ADDRESS" help:"Address where the NATS inside waits for workers on other machines."`
+	NoWork       bool           `env:"SLIPWAY_NO_WORK" help:"Don't build here: workers on other machines do."`
+	Queue        int            `default:"100" env:"SLIPWAY_QUEUE" help:"Builds that may wait."`
+	Parallel     int            `default:"2" env:"SLIPWAY_PARALLEL" help:"Builds that one person may have unfinished."`
+	BuildTime    time.Duration  `default:"10m" env:"SLIPWAY_BUILD_TIME" help:"Wall clock of a build."`
+	QueueTime    time.Duration  `default:"10m" env:"SLIPWAY_QUEUE_TIME" help:"Time that a build may wait."`
+	MaxFiles     int            `default:"200" env:"SLIPWAY_MAX_FILES" help:"Files of a snippet."`
+	MaxFileSize  bytesize       `default:"1MiB" env:"SLIPWAY_MAX_FILE_SIZE" help:"Bytes of one file."`
+	MaxTotalSize bytesize       `default:"5MiB" env:"SLIPWAY_MAX_TOTAL_SIZE" help:"Bytes of all files of a snippet."`
+	MaxOutput    bytesize       `default:"4MiB" env:"SLIPWAY_MAX_OUTPUT" help:"Bytes of a build's output that are kept."`
+	KeepLogs     time.Duration  `default:"0" env:"SLIPWAY_KEEP_LOGS" help:"How long logs of builds are kept; 0: for ever."`
 }
 
 func (c *serveCmd) limits() play.Limits {
@@ -115,7 +115,7 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 	}
 	base := cmp.Or(c.BaseURL, "http://"+l.Addr().String())
 	web, err := server.New(server.Config{
-		Store: db, Jobs: queue, Log: logs, Lint: texts.lint, Explain: texts.explain, Base: texts.base, Registry: n.registry, Checks: checks,
+		Store: db, Jobs: queue, Log: logs, Lint: texts.lint, Explain: texts.explain, Base: texts.base, Registry: n.registry.Outside(), Checks: checks,
 		BaseURL: base, Trusted: c.TrustedProxy, Limits: c.limits(), Rates: server.DefaultRates(),
 		Now: time.Now, Random: rand.Reader, Logger: log,
 	})
@@ -131,7 +131,7 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 	group.Go(func() error { return queue.Run(ctx) })
 	group.Go(func() error { return web.Serve(ctx, l) })
 	group.Go(func() error { return serveDebug(ctx, c.Debug) })
-	group.Go(func() error { return expire(ctx, db, c.KeepAnonymous, log) })
+	group.Go(func() error { return expire(ctx, db, c.KeepLogs, log) })
 	group.Go(func() error {
 		if c.NoWork {
 			ready(base)
