@@ -3,6 +3,7 @@ package egress
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -91,6 +92,27 @@ func (o *outlet) dialHTTP(ctx context.Context, _, address string) (net.Conn, err
 		o.rules.Store(t.String(), rule)
 	}
 	return conn, err
+}
+
+// Transport carries what this machine asks for on behalf of builders, such as base images of other registries: to
+// where a builder may go itself and nowhere else. It writes nothing down.
+func (e *Egress) Transport() *http.Transport {
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			t, err := parseTarget(address, 443)
+			if err != nil {
+				return nil, err
+			}
+			conn, _, err := e.dial(ctx, t)
+			return conn, err
+		},
+		ForceAttemptHTTP2:     true,
+		TLSClientConfig:       &tls.Config{RootCAs: e.cfg.Roots},
+		TLSHandshakeTimeout:   dialWithin,
+		MaxIdleConnsPerHost:   16,
+		IdleConnTimeout:       time.Minute,
+		ResponseHeaderTimeout: e.cfg.Limits.Idle,
+	}
 }
 
 // dial judges a target and connects to one of the addresses that were judged.

@@ -1,8 +1,10 @@
 package egress
 
 import (
+	"crypto/x509"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -101,6 +103,44 @@ func TestRefused(t *testing.T) {
 	}
 	if len(n.dialled) > 0 {
 		t.Errorf("connected to %v", n.dialled)
+	}
+}
+
+// What the machine asks for on behalf of builders goes no further than they may themselves.
+func TestTransport(t *testing.T) {
+	n := newTestNet(t)
+	n.name("site.example", []string{public})
+	n.name("turn.example", []string{public}, []string{"127.0.0.1"})
+	n.server(public+":80", site(t))
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "secure") }))
+	defer secure.Close()
+	n.server(public+":443", secure)
+	roots := x509.NewCertPool()
+	roots.AddCert(secure.Certificate())
+	n.name("example.com", []string{public}) // for which the test server's certificate is
+	e, _, _ := n.out(Config{Roots: roots})
+	transport := e.Transport()
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for url, want := range map[string]string{
+		"http://site.example/x": "hello from /x", "https://example.com/": "secure",
+		"http://127.0.0.1/":            "127.0.0.1 is a loopback address",
+		"http://site.example/redirect": "169.254.169.254 is a link-local address",
+		"http://site.example:5000/":    "Port 5000",
+		"https://10.0.0.1/":            "10.0.0.1 is a private address",
+	} {
+		if _, body := get(t, client, url); !strings.Contains(body, want) {
+			t.Errorf("%s: %q, want %q", url, body, want)
+		}
+	}
+	for range 3 {
+		get(t, client, "http://turn.example/")
+		transport.CloseIdleConnections()
+	}
+	for _, address := range n.dialled {
+		if !strings.HasPrefix(address, public+":") {
+			t.Errorf("connected to %s", address)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ type Config struct {
 	Dir       string                                                        // for pushed images and what was fetched from other registries
 	Catalog   *catalog.Catalog                                              // the base images that are here
 	Host      string                                                        // by which builders reach the registry
-	Transport http.RoundTripper                                             // to other registries
+	Transport http.RoundTripper                                             // to other registries, which strangers name: it must refuse what they may not reach
 	CanPull   func(ctx context.Context, r *http.Request, build string) bool // whether the sender of r may see a build's image
 	MaxImage  int64                                                         // bytes that one build may push
 	MaxCache  int64                                                         // bytes of fetched images that are kept
@@ -117,6 +117,19 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	r.serveMirror(w, req, repo, t)
+}
+
+// Outside is the registry as people may use it: they pull what builds pushed. The mirror is the builders' alone, who
+// are bounded; anyone else could have it fetch without end.
+func (r *Registry) Outside() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		t, ok := parsePath(req.URL.Path)
+		if ok && (!strings.HasPrefix(t.repo, "builds/") || req.URL.Query().Has("ns")) {
+			fail(w, http.StatusNotFound, "NAME_UNKNOWN", "Only the images of builds can be pulled here, by the name that the build's page says.")
+			return
+		}
+		r.ServeHTTP(w, req)
+	})
 }
 
 // repository is the public repository that a path means: of the registry ns that is mirrored, of the one

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	theirs "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -203,5 +204,33 @@ func TestBadPaths(t *testing.T) {
 		if got.Code != code {
 			t.Errorf("%s: %d %s, want %d", path, got.Code, got.Body, code)
 		}
+	}
+}
+
+// People pull what builds pushed. They can't have the mirror fetch for them.
+func TestOutside(t *testing.T) {
+	w := newWorld(t)
+	image := randomImage(t)
+	password, done := w.Push("public", "d")
+	if err := remote.Write(w.ref(t, "builds/public"), image, remote.WithAuth(&authn.Basic{Username: "public", Password: password})); err != nil {
+		t.Fatal(err)
+	}
+	done()
+	w.publish(t, "library/theirs")
+	w.here = httptest.NewServer(w.Outside())
+	defer w.here.Close()
+	w.pull(t, w.ref(t, "builds/public"), image)
+	asked := w.asked.Load()
+	for _, path := range []string{
+		"/v2/library/theirs/manifests/latest", "/v2/library/theirs/manifests/latest?ns=docker.io",
+		"/v2/127.0.0.1:8222/x/manifests/latest", "/v2/x/blobs/" + digest(t, image).String(),
+		"/v2/builds/public/manifests/latest?ns=169.254.169.254", "/v2/library/theirs/tags/list",
+	} {
+		if res, body := w.ask(t, "GET", path); res.StatusCode != 404 {
+			t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		}
+	}
+	if n := w.asked.Load() - asked; n > 0 {
+		t.Errorf("%d requests went to other registries", n)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -112,6 +113,7 @@ func (u *upstream) failed(host string, err error) error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
 		u.mu.Lock()
+		maps.DeleteFunc(u.down, func(_ string, at time.Time) bool { return time.Since(at) > downFor })
 		u.down[host] = time.Now()
 		u.mu.Unlock()
 		return play.Errorf(play.Unavailable, "%s can't be reached.", host).Because(err)
