@@ -47,12 +47,6 @@ func (s *Store) Job(ctx context.Context, id string) (play.Job, error) {
 	return jobOf(row)
 }
 
-// JobsOf are an owner's jobs, the newest first.
-func (s *Store) JobsOf(ctx context.Context, owner string, limit int) ([]play.Job, error) {
-	rows, err := s.query().JobsOf(ctx, query.JobsOfParams{Owner: owner, Limit: int32(limit)})
-	return jobsOf(rows, err)
-}
-
 // JobsOfSnippet are the jobs started from a snippet, the newest first.
 func (s *Store) JobsOfSnippet(ctx context.Context, snippet string, limit int) ([]play.Job, error) {
 	rows, err := s.query().JobsOfSnippet(ctx, query.JobsOfSnippetParams{Snippet: snippet, Limit: int32(limit)})

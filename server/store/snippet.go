@@ -97,35 +97,13 @@ func (s *Store) Rename(ctx context.Context, id, title string, at time.Time) erro
 		return err
 	}
 	n, err := s.query().RenameSnippet(ctx, query.RenameSnippetParams{ID: id, Title: title, Updated: micros(at)})
-	return changed(n, err, id)
-}
-
-// Publish lists a snippet for everyone, or takes it off the list.
-func (s *Store) Publish(ctx context.Context, id string, public bool, at time.Time) error {
-	n, err := s.query().PublishSnippet(ctx, query.PublishSnippetParams{ID: id, Public: public, Updated: micros(at)})
-	return changed(n, err, id)
-}
-
-func changed(rows int64, err error, snippet string) error {
 	if err != nil {
-		return fmt.Errorf("change snippet %s: %w", snippet, err)
+		return fmt.Errorf("rename snippet %s: %w", id, err)
 	}
-	if rows == 0 {
-		return play.Errorf(play.NotFound, "There is no snippet %q here.", snippet)
+	if n == 0 {
+		return play.Errorf(play.NotFound, "There is no snippet %q here.", id)
 	}
 	return nil
-}
-
-// PublicSnippets are the snippets listed for everyone, those changed last first.
-func (s *Store) PublicSnippets(ctx context.Context, limit int) ([]play.Snippet, error) {
-	rows, err := s.query().PublicSnippets(ctx, int32(limit))
-	return snippetsOf(rows, err)
-}
-
-// SnippetsOf are an owner's snippets, those changed last first.
-func (s *Store) SnippetsOf(ctx context.Context, owner string, limit int) ([]play.Snippet, error) {
-	rows, err := s.query().SnippetsOf(ctx, query.SnippetsOfParams{Owner: owner, Limit: int32(limit)})
-	return snippetsOf(rows, err)
 }
 
 // Versions is a snippet's line of revisions, the first first.
@@ -139,17 +117,6 @@ func (s *Store) Versions(ctx context.Context, id string) ([]play.Version, error)
 		versions[i] = play.Version{N: int(r.N), Revision: r.Revision, Created: moment(r.Created)}
 	}
 	return versions, nil
-}
-
-func snippetsOf(rows []query.Snippet, err error) ([]play.Snippet, error) {
-	if err != nil {
-		return nil, fmt.Errorf("list snippets: %w", err)
-	}
-	list := make([]play.Snippet, len(rows))
-	for i, r := range rows {
-		list[i] = snippetOf(r)
-	}
-	return list, nil
 }
 
 func snippetOf(r query.Snippet) play.Snippet {

@@ -48,7 +48,6 @@ func suite(t *testing.T, dsn string) {
 		{"a snippet lives", snippetLife},
 		{"a snippet is never overwritten", snippetConflict},
 		{"one of many writers wins", snippetRace},
-		{"lists are in order", snippetLists},
 		{"titles are checked", snippetTitles},
 		{"a job only moves forward", jobLife},
 		{"a viewer has only so many jobs", jobLimit},
@@ -56,17 +55,22 @@ func suite(t *testing.T, dsn string) {
 		{"a log comes back as it went in", logRoundTrip},
 		{"old logs go, jobs stay", logRetention},
 		{"what is not there is not found", notFound},
-		{"a visitor is seen again", visitor},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, s) })
 	}
 	t.Run("all is there after a restart", func(t *testing.T) {
+		want := play.Snippet{ID: id(t, 1), Title: "Kept", Created: noon, Updated: noon}
+		rev := revision(t, text("Dockerfile", "FROM busybox\n"))
+		if err := s.CreateSnippet(ctx, want, rev); err != nil {
+			t.Fatal(err)
+		}
 		again := open(t, dsn)
 		if err := again.Migrate(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if list, err := again.PublicSnippets(ctx, 10); err != nil || len(list) == 0 {
-			t.Errorf("snippets after reopening: %v, %v", list, err)
+		want.Revision = rev.ID
+		if got, err := again.Snippet(ctx, want.ID); err != nil || got != want {
+			t.Errorf("after reopening: %+v, %v; want %+v", got, err, want)
 		}
 	})
 }
@@ -209,11 +213,6 @@ func snippetLife(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	check()
-	want.Public = true
-	if err := s.Publish(ctx, want.ID, true, want.Updated); err != nil {
-		t.Fatal(err)
-	}
-	check()
 	versions, err := s.Versions(ctx, want.ID)
 	if wantVersions := []play.Version{
 		{N: 1, Revision: first.ID, Created: noon},
@@ -274,27 +273,6 @@ func snippetRace(t *testing.T, s *store.Store) {
 	}
 }
 
-func snippetLists(t *testing.T, s *store.Store) {
-	ctx := t.Context()
-	rev := revision(t, text("Dockerfile", "FROM busybox\n"))
-	owner := id(t, 0)
-	for i := range 5 {
-		at := noon.Add(time.Duration(i) * time.Hour * 24)
-		sn := play.Snippet{ID: id(t, i+1), Owner: owner, Public: i%2 == 0, Created: at, Updated: at}
-		if err := s.CreateSnippet(ctx, sn, rev); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mine, err := s.SnippetsOf(ctx, owner, 3)
-	if err != nil || len(mine) != 3 || mine[0].ID != id(t, 5) || mine[2].ID != id(t, 3) {
-		t.Errorf("the owner's three newest are %v, %v", mine, err)
-	}
-	public, err := s.PublicSnippets(ctx, 2)
-	if err != nil || len(public) != 2 || public[0].ID != id(t, 5) || public[1].ID != id(t, 3) {
-		t.Errorf("the two newest public ones are %v, %v", public, err)
-	}
-}
-
 func snippetTitles(t *testing.T, s *store.Store) {
 	rev := revision(t, text("Dockerfile", "FROM busybox\n"))
 	for title, kind := range map[string]play.Kind{"a\x00b": play.Invalid, "\xff": play.Invalid, strings.Repeat("ä", 201): play.Limited} {
@@ -317,7 +295,6 @@ func notFound(t *testing.T, s *store.Store) {
 		"job":      second(s.Job(ctx, no)),
 		"revise":   second(s.Revise(ctx, no, no, rev, noon)),
 		"rename":   s.Rename(ctx, no, "x", noon),
-		"publish":  s.Publish(ctx, no, true, noon),
 	} {
 		if play.KindOf(err) != play.NotFound {
 			t.Errorf("%s: %v", what, err)
@@ -329,14 +306,6 @@ func notFound(t *testing.T, s *store.Store) {
 }
 
 func second[T any](_ T, err error) error { return err }
-
-func visitor(t *testing.T, s *store.Store) {
-	for range 2 {
-		if err := s.See(t.Context(), id(t, 1), noon); err != nil {
-			t.Error(err)
-		}
-	}
-}
 
 func TestOpenFails(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

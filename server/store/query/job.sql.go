@@ -90,53 +90,6 @@ func (q *Queries) Job(ctx context.Context, id string) (Job, error) {
 	return i, err
 }
 
-const jobsOf = `-- name: JobsOf :many
-select id, snippet, owner, admitted, domain, revision, request, state, attempt, outcome, created, started, finished, summary from jobs where owner = $1 order by created desc, id limit $2
-`
-
-type JobsOfParams struct {
-	Owner string
-	Limit int32
-}
-
-func (q *Queries) JobsOf(ctx context.Context, arg JobsOfParams) ([]Job, error) {
-	rows, err := q.db.QueryContext(ctx, jobsOf, arg.Owner, arg.Limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Job
-	for rows.Next() {
-		var i Job
-		if err := rows.Scan(
-			&i.ID,
-			&i.Snippet,
-			&i.Owner,
-			&i.Admitted,
-			&i.Domain,
-			&i.Revision,
-			&i.Request,
-			&i.State,
-			&i.Attempt,
-			&i.Outcome,
-			&i.Created,
-			&i.Started,
-			&i.Finished,
-			&i.Summary,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const jobsOfSnippet = `-- name: JobsOfSnippet :many
 select id, snippet, owner, admitted, domain, revision, request, state, attempt, outcome, created, started, finished, summary from jobs where snippet = $1 order by created desc, id limit $2
 `

@@ -81,60 +81,6 @@ func (q *Queries) MoveSnippet(ctx context.Context, arg MoveSnippetParams) (int64
 	return result.RowsAffected()
 }
 
-const publicSnippets = `-- name: PublicSnippets :many
-select id, title, owner, revision, forked_from, public, created, updated from snippets where public order by updated desc, id limit $1
-`
-
-func (q *Queries) PublicSnippets(ctx context.Context, limit int32) ([]Snippet, error) {
-	rows, err := q.db.QueryContext(ctx, publicSnippets, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Snippet
-	for rows.Next() {
-		var i Snippet
-		if err := rows.Scan(
-			&i.ID,
-			&i.Title,
-			&i.Owner,
-			&i.Revision,
-			&i.ForkedFrom,
-			&i.Public,
-			&i.Created,
-			&i.Updated,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const publishSnippet = `-- name: PublishSnippet :execrows
-update snippets set public = $2, updated = $3 where id = $1
-`
-
-type PublishSnippetParams struct {
-	ID      string
-	Public  bool
-	Updated int64
-}
-
-func (q *Queries) PublishSnippet(ctx context.Context, arg PublishSnippetParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, publishSnippet, arg.ID, arg.Public, arg.Updated)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
 const renameSnippet = `-- name: RenameSnippet :execrows
 update snippets set title = $2, updated = $3 where id = $1
 `
@@ -171,47 +117,6 @@ func (q *Queries) Snippet(ctx context.Context, id string) (Snippet, error) {
 		&i.Updated,
 	)
 	return i, err
-}
-
-const snippetsOf = `-- name: SnippetsOf :many
-select id, title, owner, revision, forked_from, public, created, updated from snippets where owner = $1 order by updated desc, id limit $2
-`
-
-type SnippetsOfParams struct {
-	Owner string
-	Limit int32
-}
-
-func (q *Queries) SnippetsOf(ctx context.Context, arg SnippetsOfParams) ([]Snippet, error) {
-	rows, err := q.db.QueryContext(ctx, snippetsOf, arg.Owner, arg.Limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Snippet
-	for rows.Next() {
-		var i Snippet
-		if err := rows.Scan(
-			&i.ID,
-			&i.Title,
-			&i.Owner,
-			&i.Revision,
-			&i.ForkedFrom,
-			&i.Public,
-			&i.Created,
-			&i.Updated,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const versions = `-- name: Versions :many

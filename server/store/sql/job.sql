@@ -8,9 +8,6 @@ values ($1, $2, $3, $4, $5, $6, $7, 'queued', 0, '', $8, 0, 0, '{}');
 -- name: Job :one
 select * from jobs where id = $1;
 
--- name: JobsOf :many
-select * from jobs where owner = $1 order by created desc, id limit $2;
-
 -- name: JobsOfSnippet :many
 select * from jobs where snippet = $1 order by created desc, id limit $2;
 

@@ -12,15 +12,6 @@ where id = sqlc.arg(id) and revision = sqlc.arg(base);
 -- name: RenameSnippet :execrows
 update snippets set title = $2, updated = $3 where id = $1;
 
--- name: PublishSnippet :execrows
-update snippets set public = $2, updated = $3 where id = $1;
-
--- name: PublicSnippets :many
-select * from snippets where public order by updated desc, id limit $1;
-
--- name: SnippetsOf :many
-select * from snippets where owner = $1 order by updated desc, id limit $2;
-
 -- name: AddVersion :exec
 insert into versions (snippet, n, revision, created)
 select sqlc.arg(snippet), coalesce(max(v.n), 0) + 1, sqlc.arg(revision), sqlc.arg(created)
