@@ -23,6 +23,7 @@ type form struct {
 	action   string
 	title    string
 	base     string // revision that was edited
+	from     string // snippet that a new one is a copy of
 	files    []play.File
 	options  play.BuildRequest
 	args     string // build arguments as typed
@@ -46,7 +47,7 @@ func (s *Server) readForm(c echo.Context) (form, error) {
 	}
 	get := r.PostFormValue
 	f := form{
-		action: get("action"), title: get("title"), base: get("base"), args: lf(get("args")), open: get("open"),
+		action: get("action"), title: get("title"), base: get("base"), from: get("forked_from"), args: lf(get("args")), open: get("open"),
 		options: play.BuildRequest{
 			Dockerfile: get("dockerfile"), Target: get("target"), Platform: get("platform"), Network: get("network"), NoCache: get("no_cache") != "",
 		},

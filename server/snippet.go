@@ -59,6 +59,9 @@ func (s *Server) postSnippet(c echo.Context) error {
 		}
 	}
 	f, err := s.readForm(c)
+	if err == nil && f.from != "" {
+		_, err = s.snippet(ctx, f.from)
+	}
 	if err == nil {
 		switch f.action {
 		case "save", "build":
@@ -104,7 +107,11 @@ func (s *Server) saveForm(c echo.Context, f *form, sn play.Snippet) (string, pla
 	if secret.cookie != "" {
 		c.Response().Header().Add("Set-Cookie", secret.cookie)
 	}
-	saved, err := s.save(ctx, v, sn, f.base, f.title, rev)
+	of := sn
+	if f.from != "" {
+		of = play.Snippet{ID: f.from} // a copy, also of one's own
+	}
+	saved, err := s.save(ctx, v, of, f.base, f.title, rev)
 	if err != nil {
 		return "", sn, err
 	}

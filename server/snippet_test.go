@@ -190,6 +190,16 @@ func TestEditorWithoutScript(t *testing.T) {
 		t.Errorf("%d %s", r.Code, r.Header().Get("Location"))
 	}
 
+	// A copy of an old revision says what it was made of, also when it is one's own.
+	r = post(s, "/", mine, append(change, "action", "save", "forked_from", id)...)
+	copied := strings.TrimPrefix(r.Header().Get("Location"), "/s/")
+	if r.Code != 303 || copied == id || w.snippets[copied].ForkedFrom != id {
+		t.Errorf("%d %s", r.Code, r.Header().Get("Location"))
+	}
+	if r := post(s, "/", mine, append(change, "action", "save", "forked_from", "nosuchsnippet")...); r.Code != 404 {
+		t.Errorf("%d", r.Code)
+	}
+
 	r = post(s, "/s/"+id, mine, "path.0", "Dockerfile", "content.0", hello, "base", w.snippets[id].Revision, "action", "build", "target", "base", "args", "A=1\r\nB=x=y\r\n", "network", "off", "no_cache", "1", "platform", "linux/amd64")
 	job, ok := w.jobs[strings.TrimPrefix(r.Header().Get("Location"), "/b/")]
 	if r.Code != 303 || !ok {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"slipway/server/explain"
 	"slipway/server/play"
 	"slipway/server/view"
 )
@@ -200,6 +201,36 @@ func (b Build) options() []string {
 	return out
 }
 
+// buildFlags are the options of a build as docker build takes them, with a space behind each.
+func buildFlags(b *Build) string {
+	if b == nil {
+		return ""
+	}
+	r, flags := b.Job.Build, ""
+	add := func(flag, value string) {
+		if value != "" {
+			flags += flag + " " + quoted(value) + " "
+		}
+	}
+	if r.File() != "Dockerfile" {
+		add("-f", r.Dockerfile)
+	}
+	add("--target", r.Target)
+	for _, line := range argLines(r.BuildArgs) {
+		add("--build-arg", line)
+	}
+	add("--platform", r.Platform)
+	return flags
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string {
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:@") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
 // answer is a request's outcome in words.
 func answer(r play.Requested) string {
 	switch {
@@ -232,6 +263,14 @@ func unpacked(layers []play.Layer) int64 {
 		n += l.Unpacked
 	}
 	return n
+}
+
+// holds is the size of a layer's files; a layer without any still has the end of an archive.
+func holds(l play.Layer) string {
+	if l.Files == 0 {
+		return size(0)
+	}
+	return size(l.Unpacked)
 }
 
 // madeBy is the instruction that made a layer: the step's text, or what the base image's history says.
@@ -288,15 +327,36 @@ func (b Build) failedAt() string {
 	return "#steps"
 }
 
-// hint is a likely next move after a failure, unless the failed step says it better.
-func (b Build) hint() string {
-	f := b.timeline().Finished
+// failure is what the failed step says, or nil if no step failed.
+func (b Build) failure() *explain.Failure {
 	for _, s := range b.Steps {
-		if s.N == f.Step && s.Build != nil && s.Build.Failure != nil && s.Build.Failure.Hint != "" {
-			return ""
+		if s.Build != nil && s.Build.Failure != nil {
+			return s.Build.Failure
 		}
 	}
-	return f.Hint
+	return nil
+}
+
+// message is why the build did not end well, unless the failed step says just this.
+func (b Build) message() string {
+	end := b.timeline().Finished
+	if end == nil || end.Outcome == play.OK {
+		return ""
+	}
+	m := end.Message
+	if f := b.failure(); f != nil && strings.HasPrefix(m, strings.TrimSuffix(f.Message, ".")) {
+		return ""
+	}
+	return m
+}
+
+// hint is a likely next move after a failure, unless the failed step has one.
+func (b Build) hint() string {
+	end := b.timeline().Finished
+	if f := b.failure(); end == nil || end.Outcome == play.OK || f != nil && f.Hint != "" {
+		return ""
+	}
+	return end.Hint
 }
 
 // engine is what built: versions, sandbox, attempt.

@@ -116,6 +116,18 @@ func (p EditorPage) beside() []Example {
 	return p.Examples
 }
 
+// describe says in a sentence what the page is of, for those who see only its link.
+func (p EditorPage) describe() string {
+	if p.Snippet.ID == "" {
+		return "Write a Dockerfile, build it for real, and see what every step did."
+	}
+	from := ""
+	if stages := p.Stages; len(stages) > 0 && stages[len(stages)-1].Base.Ref != "" {
+		from = " from " + stages[len(stages)-1].Base.Ref
+	}
+	return fmt.Sprintf("A Dockerfile%s with %s and %s, to read, change and build for real.", from, count(len(p.result().Steps), "step"), count(len(p.Revision.Files), "file"))
+}
+
 func (p EditorPage) readOnly() bool { return p.Old }
 
 // saveWord is what saving does for this viewer.

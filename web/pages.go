@@ -42,6 +42,7 @@ type Build struct {
 //
 //	action      "build", "save", "lint", "add" (one more empty file) or "upload"; Enter in a field is "lint"
 //	title       of the snippet
+//	forked_from ID of the snippet that a new one is a copy of, or ""
 //	base        ID of the revision that was edited; "" for a snippet that was never saved
 //	path.N      path of file N, from 0, without gaps
 //	content.N   its text. Browsers send CRLF at every line end: CRLF means LF, unless eol.N is "crlf"

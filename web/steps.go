@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"slipway/server/explain"
@@ -113,9 +114,9 @@ func (s step) took() string {
 	switch {
 	case s.status() == view.Running, s.status() == view.Waiting, s.status() == view.Reused, s.status() == view.Skipped:
 		return ""
-	case s.Build != nil && s.Build.Duration != nil:
+	case s.Build != nil && s.Build.Duration != nil && *s.Build.Duration >= 1e6:
 		return span(*s.Build.Duration)
-	case s.seen != nil && s.seen.Busy > 0:
+	case s.seen != nil && s.seen.Busy >= 1e6:
 		return span(s.seen.Busy)
 	}
 	return ""
@@ -132,9 +133,9 @@ func (s step) runs() (ms int64, ok bool) {
 // adds is what the step added to the image, or "".
 func (s step) adds() string {
 	switch {
-	case s.Build != nil && s.Build.Added != nil && *s.Build.Added > 0:
+	case s.Build != nil && s.Build.Added != nil && s.Build.Files != nil && *s.Build.Files > 0:
 		return size(*s.Build.Added)
-	case s.seen != nil && s.seen.Layer != nil && s.seen.Layer.Unpacked > 0:
+	case s.seen != nil && s.seen.Layer != nil && s.seen.Layer.Files > 0:
 		return size(s.seen.Layer.Unpacked)
 	}
 	return ""
@@ -267,6 +268,16 @@ func severityIcon(s play.Severity) string {
 	return "info"
 }
 
+// gravest is the gravest severity of findings, of which there is at least one.
+func gravest(found []play.Diagnostic) play.Severity {
+	for _, s := range []play.Severity{play.SeverityError, play.SeverityWarning} {
+		if slices.ContainsFunc(found, func(d play.Diagnostic) bool { return d.Severity == s }) {
+			return s
+		}
+	}
+	return play.SeverityInfo
+}
+
 // list joins words with commas.
 func list(of []string) string { return strings.Join(of, ", ") }
 
@@ -287,12 +298,22 @@ func sentences(list []explain.Sentence) string {
 	return strings.Join(texts, " ")
 }
 
-// exitWords is the exit code and what it means; the meaning begins with the code.
-func exitWords(f explain.Failure) string {
-	if f.Meaning == "" {
-		return fmt.Sprintf("Exit code %d.", *f.ExitCode)
+// showsLog reports whether the step's log says more than what stands with its failure.
+func (s step) showsLog() bool {
+	n := max(s.lineCount(), len(s.lines))
+	if f := s.failure(); f != nil {
+		return n > len(f.Tail)
 	}
-	return "Exit code " + f.Meaning
+	return n > 0
+}
+
+// afterWords is the heading over the state after the step.
+func (s step) afterWords() string {
+	switch s.status() {
+	case view.Failing, view.Skipped:
+		return "What would hold after this step"
+	}
+	return "What holds after this step"
 }
 
 // tail is the last lines of output before a failure.

@@ -173,7 +173,14 @@ func nearest(word string) string {
 	if len(word) > 32 {
 		return ""
 	}
-	near, _ := suggest.Search(strings.ToLower(word), slices.Sorted(maps.Keys(command.Commands)), true)
+	word = strings.ToLower(word)
+	all := slices.Sorted(maps.Keys(command.Commands))
+	for _, c := range all { // letters that changed places are the commonest slip
+		if slices.Equal(slices.Sorted(strings.SplitSeq(c, "")), slices.Sorted(strings.SplitSeq(word, ""))) {
+			return strings.ToUpper(c)
+		}
+	}
+	near, _ := suggest.Search(word, all, true)
 	return strings.ToUpper(near)
 }
 

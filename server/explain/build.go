@@ -90,14 +90,14 @@ func result(step Step, t *view.Timeline, s *view.Step) *Result {
 		if s.Layer != nil && s.Layer.Files > 0 {
 			fact("Its layer holds %s, %s.", counted(s.Layer.Files), size(s.Layer.Unpacked))
 		}
-	case view.Failing:
-		if s.Start != nil {
-			fact("Failed after %s.", view.Took(s.Busy))
-		}
 	case view.Skipped:
 		fact("Skipped: %s", lower(s.Reason))
 	case view.Applied:
-		if step.Instruction != "FROM" {
+		switch step.Instruction {
+		case "FROM":
+		case "ARG":
+			fact("It only holds while the image is built; there was nothing to run.")
+		default:
 			fact("It only sets what the image says of itself; there was nothing to run.")
 		}
 	}

@@ -17,6 +17,9 @@ const (
 
 var exitCode = regexp.MustCompile(`exit code: (\d+)`)
 
+// codeWords are a message that ends with the meaning of an exit code.
+var codeWords = regexp.MustCompile(`^(.* exit code \d+): [^:]*$`)
+
 // failure is why a step failed.
 func failure(step Step, t *view.Timeline, s *view.Step, j *view.Job, files []string) *Failure {
 	f := &Failure{Message: s.Error}
@@ -39,7 +42,9 @@ func failure(step Step, t *view.Timeline, s *view.Step, j *view.Job, files []str
 	f.Tail = lines[max(0, len(lines)-tailLines):]
 	c := clues{step: step, tail: strings.Join(lines, "\n"), message: s.Error + "\n" + f.Message, files: files, code: f.ExitCode, requests: s.Requests}
 	if f.ExitCode != nil {
-		f.Meaning = c.meaning(*f.ExitCode)
+		if f.Meaning = c.meaning(*f.ExitCode); f.Meaning != "" { // which says more than the message
+			f.Message = codeWords.ReplaceAllString(f.Message, "$1.")
+		}
 	}
 	if f.Hint = c.hint(); f.Hint == "" && mine {
 		f.Hint = t.Finished.Hint
@@ -75,7 +80,7 @@ var signals = map[int]string{
 	15: "SIGTERM: something asked it to end", 24: "SIGXCPU: it used more processor time than it may", 25: "SIGXFSZ: it wrote a file larger than it may",
 }
 
-// meaning is an exit code in plain words.
+// meaning is an exit code in plain words, or "" where it is the program's own.
 func (c clues) meaning(code int) string {
 	command := c.command()
 	switch {
@@ -101,10 +106,8 @@ func (c clues) meaning(code int) string {
 		return "8: the server answered wget with an error."
 	case code == 2 && strings.Contains(c.tail, "yntax error"):
 		return "2: the shell could not read the command."
-	case code == 1:
-		return "1: a command failed; its output says why."
 	}
-	return fmt.Sprintf("%d: a command failed with a code of its own; its documentation says what it means.", code)
+	return "" // it means what the program's documentation says
 }
 
 // command is the step's text with the bodies of its heredocs.

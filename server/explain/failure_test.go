@@ -57,9 +57,9 @@ func TestMeaning(t *testing.T) {
 		code         int
 		want         string
 	}{
-		{"FROM a\nRUN false", "", 1, "1: a command failed"},
+		{"FROM a\nRUN false", "", 1, ""},
 		{"FROM a\nRUN if", "/bin/sh: 1: Syntax error: end of file unexpected", 2, "2: the shell could not read"},
-		{"FROM a\nRUN grep x /nowhere", "grep: /nowhere: No such file or directory", 2, "2: a command failed with a code of its own"},
+		{"FROM a\nRUN grep x /nowhere", "grep: /nowhere: No such file or directory", 2, ""},
 		{"FROM a\nRUN apt-get install -y x", "E: nope", 100, "100: apt-get"},
 		{"FROM a\nRUN ./x", "/bin/sh: 1: ./x: Permission denied", 126, "126: the program was found"},
 		{"FROM a\nRUN foo", "/bin/sh: 1: foo: not found", 127, "127: the command foo was not found."},
@@ -72,10 +72,10 @@ func TestMeaning(t *testing.T) {
 		{"FROM a\nRUN x", "", 143, "143 is 128 + 15: the program was ended by SIGTERM"},
 		{"FROM a\nRUN x", "", 159, "159 is 128 + 31: the program was ended by signal 31."},
 		{"FROM a\nRUN curl -f https://x.example", "", 22, "22: the server answered curl"},
-		{"FROM a\nRUN x", "", 42, "42: a command failed with a code of its own"},
+		{"FROM a\nRUN x", "", 42, ""},
 	}
 	for _, tt := range tests {
-		if f := failing(t, tt.text, tt.output, tt.code, "", nil); *f.ExitCode != tt.code || !strings.HasPrefix(f.Meaning, tt.want) {
+		if f := failing(t, tt.text, tt.output, tt.code, "", nil); *f.ExitCode != tt.code || !strings.HasPrefix(f.Meaning, tt.want) || tt.want == "" && f.Meaning != "" {
 			t.Errorf("%q, %d: %q, want %q", tt.text, tt.code, f.Meaning, tt.want)
 		}
 	}
@@ -118,12 +118,14 @@ func TestHints(t *testing.T) {
 		{"FROM node\nRUN npm ci", "npm error The `npm ci` command can only install with an existing package-lock.json", 1, "", "needs a package-lock.json"},
 		{"FROM golang\nRUN go build", "go: go.mod file not found in current directory or any parent directory", 1, "", "There is no go.mod"},
 		{"FROM golang\nRUN go build", "go: go.mod requires go >= 1.30 (running go 1.26)", 1, "", "asks for Go 1.30"},
-		{"FROM a\nCOPY main.py /", "", 0, `failed to calculate checksum of ref x::y: "/main.py": not found`, "but it has app/main.py"},
-		{"FROM a\nCOPY requirement.txt /", "", 0, `"/requirement.txt": not found`, "but it has requirements.txt"},
-		{"FROM a\nCOPY Package.json /", "", 0, `"/Package.json": not found`, "but it has package.json"},
+		{"FROM a\nCOPY main.py /", "", 0, `failed to calculate checksum of ref x::y: "/main.py": not found`, "app/main.py is there"},
+		{"FROM a\nCOPY requirement.txt /", "", 0, `"/requirement.txt": not found`, "requirements.txt is there"},
+		{"FROM a\nCOPY Package.json /", "", 0, `"/Package.json": not found`, "package.json is there"},
 		{"FROM a\nCOPY nothing/like/it /", "", 0, `"/nothing/like/it": not found`, "has no nothing/like/it: add the file"},
 		{"FROM a\nCOPY secret.env /", "", 0, `"/secret.env": not found`, ".dockerignore leaves it out"},
 		{"FROM a AS b\nFROM a\nCOPY --from=b /x /", "", 0, `"/x": not found`, "--from names has no x"},
+		{"FROM a\nRUN cat /nothing", "cat: /nothing: No such file or directory", 1, "", "no /nothing in the image"},
+		{"FROM a\nWORKDIR /app\nRUN ls x", "ls: cannot access 'x': No such file or directory", 2, "", "no x in /app at this step"},
 		{"FROM a\nUSER app\nRUN mkdir /data", "mkdir: can't create directory '/data': Permission denied", 1, "", "runs as app, who may not do that"},
 		{"FROM a\nRUN ./x", "/bin/sh: 1: ./x: Permission denied", 126, "", "not executable"},
 		{"FROM a\nUSER nosuch\nRUN true", "", 1, "unable to find user nosuch: no matching entries in passwd file", "has no user nosuch"},

@@ -26,7 +26,7 @@ var hints = []func(clues) string{
 	aptPackage, aptLock, apkPackage, debconf,
 	pipPackage, pipManaged, pipCompile, npmManifest, npmLock, goModule, goVersion,
 	copyMissing, stageMissing, imageMissing, checksum,
-	carriageReturn, commandMissing, permission, noSuchUser, scriptMissing,
+	carriageReturn, commandMissing, permission, noSuchUser, scriptMissing, fileMissing,
 }
 
 func (c clues) find(pattern string) string {
@@ -187,7 +187,7 @@ func copyMissing(c clues) string {
 		return fmt.Sprintf("%s is there, but .dockerignore leaves it out: take the line away that matches it, or add a last line !%s.", p, p)
 	}
 	if near := nearest(p, c.files); near != "" {
-		return fmt.Sprintf("The build context has no %s, but it has %s.", p, near)
+		return fmt.Sprintf("%s is there: perhaps that was meant. Paths are relative to the build context.", near)
 	}
 	if c.files == nil {
 		return ""
@@ -335,6 +335,18 @@ func scriptMissing(c clues) string {
 		return fmt.Sprintf("%s is not in the image at this step: copy it before, and check the working directory.", name)
 	}
 	return ""
+}
+
+func fileMissing(c clues) string {
+	name := c.find(`(?m): (?:cannot (?:stat|access|open|remove) )?[‘'"]?([^\s:‘’'"]+)[’'"]?: No such file or directory`)
+	switch dir := c.step.Before.WorkingDir; {
+	case name == "":
+		return ""
+	case strings.HasPrefix(name, "/") || dir == "":
+		return fmt.Sprintf("There is no %s in the image at this step: correct the path, or copy the file there before.", name)
+	default:
+		return fmt.Sprintf("There is no %s in %s at this step: correct the path, or copy the file there before.", name, dir)
+	}
 }
 
 func carriageReturn(c clues) string {

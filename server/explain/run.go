@@ -87,7 +87,9 @@ func (r *reader) shell(text string, s state, place func(from, to int) play.Range
 	var tools []tool
 	for _, c := range calls {
 		t, _ := c.tool()
-		names = append(names, t.name)
+		if !slices.Contains(names, t.name) {
+			names = append(names, t.name)
+		}
 		tools = append(tools, t)
 	}
 	if len(calls) == 1 {
@@ -112,7 +114,7 @@ func (r *reader) shell(text string, s state, place func(from, to int) play.Range
 	}
 	out := []Sentence{say("%s", lead)}
 	for i, t := range tools {
-		if t.says != "" && len(out) <= maxCommands {
+		if t.says != "" && len(out) <= maxCommands && !slices.Contains(tools[:i], t) { // each thing is said once
 			out = append(out, about(place(calls[i].from, calls[i].to), "%s: %s.", t.name, t.says))
 		}
 	}

@@ -125,7 +125,7 @@ var uses = map[string]use{
 	"curl":                 {does: "fetches {all}", valued: "-o --output -H --header -X --request -d --data -u --user --retry --retry-delay --connect-timeout -m --max-time -A -e -b -c -F --proto -w"},
 	"wget":                 {does: "fetches {all}", valued: "-O --output-document -P --directory-prefix --header -t --tries -T --timeout"},
 	"sed":                  {bare: "edits text by a rule"},
-	"sleep":                {does: "waits {all} seconds"},
+	"sleep":                {does: "waits"},
 	"ldconfig":             {bare: "tells the dynamic linker about new libraries"},
 	"sha256sum":            {bare: "computes or checks SHA-256 checksums"},
 	"gpg":                  {bare: "works with OpenPGP keys and signatures"},

@@ -123,7 +123,7 @@ func (r *reader) whyRun(in *dockerfile.Instruction) []Sentence {
 		out = append(out, say("--no-cache keeps the list of packages out of the layer."))
 	}
 	if len(out) == 0 {
-		out = append(out, say("Its result is kept as a layer and reused until the command or something before it changes."))
+		out = append(out, say("A RUN that succeeds is kept as a layer, and reused until the command or something before it changes."))
 	}
 	return out
 }

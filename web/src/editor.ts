@@ -5,6 +5,7 @@ import { Refusal, call } from "./api";
 import { chrome } from "./chrome";
 import { clocks } from "./clock";
 import { Code } from "./code";
+import { divider } from "./divider";
 import { announce, byId, el, fragment, later } from "./dom";
 import { Drafts, draftOf, filesOf, same } from "./drafts";
 import { draw as drawFindings } from "./findings";
@@ -78,6 +79,7 @@ class Editor {
 
   private changed(): void {
     if (this.readOnly) return;
+    hush("error"); // it was about the text as it was
     this.dirty = true;
     this.keepSoon();
     if (!this.ofText) this.showEdited();
@@ -92,6 +94,7 @@ class Editor {
 
   private built(): void {
     this.colourLines();
+    void this.links(); // now also to the image
     const words = document.querySelector("#status .headline strong")?.textContent?.trim();
     if (words) document.title = `${words} · ${this.form.title || "Untitled snippet"} · Slipway`;
   }
@@ -109,7 +112,7 @@ class Editor {
     this.form.targets(stages);
     const b = this.work.buffer(this.form.dockerfile);
     // The lines of a build's steps are those of its files; once the text has changed they may be others.
-    if (b && (this.ofText || !this.dirty)) this.code.dispatch(b, colour(steps));
+    if (b && (this.ofText || !this.dirty)) this.code.dispatch(b, colour(steps, !this.ofText));
   }
 
   private moved(line: number): void {
@@ -133,8 +136,8 @@ class Editor {
     if (!draft || !notice || this.dirty || document.querySelector(".notice.error:not([hidden])")) return;
     const before = { title: this.form.title, files: this.work.files() };
     if (same(draft, before.title, before.files)) return void this.drafts.drop(this.doc);
-    this.load(draft.title, filesOf(draft));
     this.dirty = true;
+    this.load(draft.title, filesOf(draft));
     notice.hidden = false;
     if (draft.base !== (this.data["revision"] ?? "")) {
       notice.querySelector("p")?.prepend("There is a newer revision of this snippet. ");
@@ -145,7 +148,6 @@ class Editor {
       this.dirty = false;
       void this.drafts.drop(this.doc);
       this.load(before.title, before.files);
-      this.dirty = false;
       announce("The draft was discarded");
     });
   }
@@ -180,6 +182,7 @@ class Editor {
       history.pushState(null, "", `/s/${saved.id}`);
       this.form.form.action = `/s/${saved.id}`;
       byId("copy-notice")?.remove();
+      document.querySelector(".links [aria-current]")?.removeAttribute("aria-current"); // this is no new one any more
       const button = byId("save");
       if (button) button.textContent = "Save";
     }
@@ -300,9 +303,12 @@ class Editor {
     if (key && /Mac|iPhone|iPad/.test(navigator.platform)) key.textContent = "⌘↵";
 
     document.addEventListener("click", (e) => {
-      const at = (e.target as Element).closest<HTMLElement>("[data-do], a[data-line]");
+      const at = (e.target as Element).closest<HTMLElement>("[data-do], [data-dialog], a[data-line]");
       if (!at) return;
-      if (at.dataset["do"] === "new") void this.work.create();
+      if (at.dataset["dialog"] === "share") {
+        const unsaved = byId("share-unsaved");
+        if (unsaved) unsaved.hidden = !this.dirty || !this.data["revision"];
+      } else if (at.dataset["do"] === "new") void this.work.create();
       else if (at.dataset["do"] === "upload") byId("upload-js")?.click();
       else if (at.dataset["line"]) {
         e.preventDefault();
@@ -369,6 +375,7 @@ class Editor {
 
     pair((step) => this.code.view.dispatch(light(step)));
     clocks();
+    divider();
     follow(() => this.result);
   }
 

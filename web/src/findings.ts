@@ -45,7 +45,7 @@ export function draw(box: HTMLElement, found: Finding[]): void {
   const head =
     found.length === 0
       ? el("summary", {}, icon("ran"), "No problems found")
-      : el("summary", {}, icon("warning"), count(found.length, "problem"));
+      : el("summary", {}, icon(gravest(found)), count(found.length, "problem"));
   const list = el("ul", { class: "findings" });
   for (const f of found.slice(0, shown)) {
     const { line, column } = f.range.start;
@@ -70,8 +70,13 @@ export function draw(box: HTMLElement, found: Finding[]): void {
   box.replaceChildren(details);
 }
 
-// worst is the gravest severity of a file's findings, or "".
+// worst is what a file's tab shows of its findings: "error", "warning" or "".
 export function worst(found: Finding[], path: string): string {
-  const all = new Set(found.filter((f) => f.file === path).map((f) => f.severity));
-  return all.has("error") ? "error" : all.has("warning") ? "warning" : "";
+  const severity = gravest(found.filter((f) => f.file === path));
+  return severity === "info" ? "" : severity;
+}
+
+function gravest(found: Finding[]): Finding["severity"] {
+  const has = (s: string) => found.some((f) => f.severity === s);
+  return has("error") ? "error" : has("warning") ? "warning" : "info";
 }

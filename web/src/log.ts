@@ -1,7 +1,8 @@
 // The lines of a build: all of them in the log panel, each step's last ones in the step. The page stays
 // bounded; what is left out is in the log's text, and said.
 
-import { byId } from "./dom";
+import { byId, later } from "./dom";
+import { count } from "./words";
 
 const chunkRows = 100;
 const stepRows = 200; // as StepLines in pages.go
@@ -10,6 +11,7 @@ const maxRows = 5000; // as LogLines in pages.go
 export class Log {
   private readonly box: HTMLElement;
   private readonly only: HTMLSelectElement | null;
+  private readonly find: HTMLInputElement | null;
   private readonly follow: HTMLInputElement | null;
   private readonly omitted: HTMLElement | null;
   private rows: number;
@@ -18,12 +20,14 @@ export class Log {
   constructor(box: HTMLElement) {
     this.box = box;
     this.only = byId<HTMLSelectElement>("log-only");
+    this.find = byId<HTMLInputElement>("log-find");
     this.follow = byId<HTMLInputElement>("log-follow");
     this.omitted = byId("log-omitted");
     const rows = box.querySelectorAll<HTMLElement>(".line");
     this.rows = rows.length;
     for (const r of rows) this.know(r.dataset["step"]);
     this.only?.addEventListener("change", () => this.filter());
+    this.find?.addEventListener("input", later(100, () => this.filter()));
     this.follow?.addEventListener("change", () => this.toEnd());
     box.addEventListener("scroll", () => {
       if (this.follow && box.clientHeight > 0) this.follow.checked = this.atEnd();
@@ -84,11 +88,19 @@ export class Log {
 
   private hides(row: HTMLElement): boolean {
     const only = this.only?.value ?? "";
-    return only !== "" && row.dataset["step"] !== only;
+    if (only !== "" && row.dataset["step"] !== only) return true;
+    const words = this.find?.value.toLowerCase() ?? "";
+    return words !== "" && !row.lastElementChild?.textContent?.toLowerCase().includes(words);
   }
 
   private filter(): void {
-    for (const row of this.box.querySelectorAll<HTMLElement>(".line")) row.hidden = this.hides(row);
+    let shown = 0;
+    for (const row of this.box.querySelectorAll<HTMLElement>(".line")) {
+      row.hidden = this.hides(row);
+      if (!row.hidden) shown++;
+    }
+    const found = byId("log-found");
+    if (found) found.textContent = this.find?.value ? count(shown, "line") : "";
     this.toEnd();
   }
 

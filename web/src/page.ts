@@ -2,6 +2,7 @@
 
 import { chrome } from "./chrome";
 import { clocks } from "./clock";
+import { divider } from "./divider";
 import { byId } from "./dom";
 import { pair } from "./pair";
 import { attach, follow } from "./result";
@@ -10,6 +11,7 @@ chrome();
 const pane = byId("result");
 if (pane) {
   pair();
+  divider();
   const stop = pane.dataset["live"] ? clocks() : () => {};
   const result = attach(pane, () => {
     stop();

@@ -3,6 +3,7 @@
 import { byId } from "./dom";
 import { live } from "./live";
 import { Log } from "./log";
+import { pill } from "./pill";
 import { tabs, type Tabs } from "./tabs";
 
 export interface Result {
@@ -51,7 +52,12 @@ export function attach(pane: HTMLElement, ended: () => void = () => {}): Result 
 
   const url = pane.dataset["live"];
   const stop = url ? live(url, Number(pane.dataset["seq"] ?? 0), log, tidy) : () => {};
-  return { tabs: strip, log, detach: stop };
+  const still = url ? pill(pane) : () => {};
+  const detach = () => {
+    stop();
+    still();
+  };
+  return { tabs: strip, log, detach };
 }
 
 // follow goes to what the address names: a step, a line of the log, a line of source.

@@ -21,13 +21,14 @@ export function say(words: string, kind: "error" | "info", act?: Act): void {
     text.append(" ", button);
   }
   const close = el("button", { type: "button", class: "plain", "aria-label": "Hide this" }, icon("failed"));
-  close.addEventListener("click", hush);
+  close.addEventListener("click", () => hush());
   box.classList.toggle("error", kind === "error");
   box.replaceChildren(icon(kind), text, close);
   box.hidden = false;
 }
 
-export function hush(): void {
+// hush takes away what was said; kind limits it to words of that kind.
+export function hush(kind?: "error"): void {
   const box = byId("trouble");
-  if (box) box.hidden = true;
+  if (box && (!kind || box.classList.contains(kind))) box.hidden = true;
 }

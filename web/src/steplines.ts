@@ -1,6 +1,7 @@
-// The colours of steps on the lines of the Dockerfile. They move with the text until the steps are drawn anew.
+// The colours of steps on the lines of the Dockerfile. They move with the text. The colours of a build stay only on
+// lines that still read as they were built.
 
-import { RangeSet, RangeSetBuilder, StateEffect, StateField, type EditorState, type Extension, type TransactionSpec } from "@codemirror/state";
+import { RangeSetBuilder, StateEffect, StateField, type EditorState, type Extension, type TransactionSpec } from "@codemirror/state";
 import { Decoration, EditorView, type DecorationSet } from "@codemirror/view";
 
 export interface StepRange {
@@ -10,55 +11,58 @@ export interface StepRange {
   to: number;
 }
 
-const setSteps = StateEffect.define<StepRange[]>();
-const setLit = StateEffect.define<number>();
+// A Mark is one coloured line.
+interface Mark {
+  n: number; // of its step
+  colour: string;
+  at: number; // where the line begins
+  text: string | null; // what it must read; null: whatever
+}
 
 interface Steps {
-  lines: DecorationSet;
+  marks: Mark[];
   lit: number;
+  lines: DecorationSet; // as drawn
 }
 
-function line(n: number, colour: string, lit: boolean): Decoration {
-  return Decoration.line({ class: `step-line ${colour}${lit ? " lit" : ""}`, attributes: { "data-step": String(n) }, n, colour });
-}
+const setSteps = StateEffect.define<{ steps: StepRange[]; built: boolean }>();
+const setLit = StateEffect.define<number>();
 
-function draw(state: EditorState, steps: StepRange[], lit: number): DecorationSet {
-  const b = new RangeSetBuilder<Decoration>();
+function marksOf(state: EditorState, steps: StepRange[], built: boolean): Mark[] {
+  const out: Mark[] = [];
   for (const s of steps) {
     for (let l = Math.max(s.from, 1); l <= Math.min(s.to, state.doc.lines); l++) {
-      const at = state.doc.line(l).from;
-      b.add(at, at, line(s.n, s.colour, s.n === lit));
+      const line = state.doc.line(l);
+      out.push({ n: s.n, colour: s.colour, at: line.from, text: built ? line.text : null });
     }
+  }
+  return out;
+}
+
+function draw(state: EditorState, marks: Mark[], lit: number): DecorationSet {
+  const b = new RangeSetBuilder<Decoration>();
+  let last = -1;
+  for (const m of marks) {
+    const line = state.doc.lineAt(m.at);
+    if (line.from <= last || (m.text !== null && m.text !== line.text)) continue;
+    last = line.from;
+    const attributes = { class: `step-line ${m.colour}${m.n === lit ? " lit" : ""}`, "data-step": String(m.n) };
+    b.add(last, last, Decoration.line({ attributes, n: m.n }));
   }
   return b.finish();
 }
 
-// relight draws the lines that begin or cease to be lit.
-function relight(lines: DecorationSet, old: number, lit: number): DecorationSet {
-  const change: { from: number; value: Decoration }[] = [];
-  lines.between(0, 1e9, (from, _to, d) => {
-    const { n, colour } = d.spec as { n: number; colour: string };
-    if (n === old || n === lit) change.push({ from, value: line(n, colour, n === lit) });
-  });
-  return lines.update({
-    filter: (_f, _t, d) => (d.spec as { n: number }).n !== old && (d.spec as { n: number }).n !== lit,
-    add: change.map((c) => c.value.range(c.from)),
-  });
-}
-
 const field = StateField.define<Steps>({
-  create: () => ({ lines: RangeSet.empty, lit: 0 }),
+  create: () => ({ marks: [], lit: 0, lines: Decoration.none }),
   update(value, tr) {
-    let { lines, lit } = value;
-    if (tr.docChanged) lines = lines.map(tr.changes);
+    let { marks, lit } = value;
+    if (tr.docChanged) marks = marks.map((m) => ({ ...m, at: tr.changes.mapPos(m.at, 1) }));
     for (const e of tr.effects) {
-      if (e.is(setSteps)) lines = draw(tr.state, e.value, lit);
-      if (e.is(setLit) && e.value !== lit) {
-        lines = relight(lines, lit, e.value);
-        lit = e.value;
-      }
+      if (e.is(setSteps)) marks = marksOf(tr.state, e.value.steps, e.value.built);
+      if (e.is(setLit)) lit = e.value;
     }
-    return lines === value.lines && lit === value.lit ? value : { lines, lit };
+    if (marks === value.marks && lit === value.lit) return value;
+    return { marks, lit, lines: draw(tr.state, marks, lit) };
   },
   provide: (f) => EditorView.decorations.from(f, (v) => v.lines),
 });
@@ -67,9 +71,9 @@ export function stepLines(): Extension {
   return field;
 }
 
-// colour is the change that gives the lines of steps their colours.
-export function colour(steps: StepRange[]): TransactionSpec {
-  return { effects: setSteps.of(steps) };
+// colour is the change that gives the lines of steps their colours; built says that they are of a build.
+export function colour(steps: StepRange[], built: boolean): TransactionSpec {
+  return { effects: setSteps.of({ steps, built }) };
 }
 
 // light is the change that marks the lines of one step; 0 is none.

@@ -1,1 +1,0 @@
-import{a as e,g as r,j as m,k as c,m as i,n as s}from"./chunk-HOVZH6HY.js";r();var t=e("result");if(t){c();let n=t.dataset.live?m():()=>{},l=i(t,()=>{n();let o=document.querySelector("#status .headline strong")?.textContent;o&&(document.title=document.title.replace(/^[^·]*/,`${o.trim()} `))});s(()=>l)}

@@ -1,0 +1,1 @@
+{let t=document.documentElement;t.classList.add("js");try{let e=localStorage.getItem("slipway.theme");(e==="light"||e==="dark")&&(t.dataset.theme=e);let s=Number(localStorage.getItem("slipway.split"));s>0&&s<100&&t.style.setProperty("--split",`${s}%`)}catch{}}
