@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"reflect"
 	"time"
@@ -94,4 +95,4 @@ func decodeJSON(b []byte, v any) error {
 	return json.Unmarshal(b, v)
 }
 
-var errNotUTF8 = &huma.ErrorDetail{Message: `is not valid UTF-8; send such a file as {"base64": "…"}`, Location: "body"}
+var errNotUTF8 = errors.New(`it is not valid UTF-8; send such a file as {"base64": "…"}`)

@@ -212,11 +212,18 @@ func humaProblems(ctx huma.Context, _ string, v any) (any, error) {
 	kind, words := wordsOf(m.Status)
 	p := &problem{Type: "about:blank", Title: http.StatusText(m.Status), Status: m.Status, Kind: kind, Detail: words, RequestID: visitOf(ctx.Context()).requestID}
 	for _, e := range m.Errors[:min(len(m.Errors), 10)] {
-		p.Errors = append(p.Errors, &huma.ErrorDetail{Message: e.Message, Location: e.Location}) // not the value: it may be megabytes
+		said := &huma.ErrorDetail{Message: e.Message, Location: e.Location} // not the value: it may be megabytes
+		if strings.HasPrefix(e.Location, "body.files.") {
+			said.Message = `a file is its text, or {"text": "…"}, or {"base64": "…"} with the bytes in base64`
+		}
+		p.Errors = append(p.Errors, said)
 	}
 	if m.Status == http.StatusUnprocessableEntity && len(p.Errors) > 0 {
 		first := p.Errors[0]
 		p.Detail = fmt.Sprintf("The request does not fit: %s: %s.", strings.TrimPrefix(first.Location, "body."), first.Message)
+	}
+	if m.Status == http.StatusBadRequest && len(p.Errors) > 0 {
+		p.Detail = fmt.Sprintf("The request can't be read: %s.", p.Errors[0].Message)
 	}
 	return p, nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"unicode/utf8"
 
 	"slipway/server/play"
@@ -57,6 +58,8 @@ func (f *fileBody) UnmarshalJSON(b []byte) error {
 	}
 	f.executable = o.Executable
 	switch {
+	case o.Base64 != nil && o.Text != nil:
+		return errors.New("a file has either text or base64, not both")
 	case o.Base64 != nil:
 		f.content = *o.Base64
 	case o.Text != nil:

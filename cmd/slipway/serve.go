@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"slipway/sandbox/registry/catalog"
 	"slipway/server"
@@ -69,9 +70,12 @@ func (c *serveCmd) Run(ctx context.Context) error {
 func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address string)) (err error) {
 	defer l.Close()
 	log := c.logger()
-	if err := os.MkdirAll(c.Data, 0o755); err != nil {
+	slog.SetDefault(log) // for what the libraries say
+	own, err := ownFolder(c.Data)
+	if err != nil {
 		return err
 	}
+	defer own.Close()
 	db, err := c.openStore(ctx)
 	if err != nil {
 		return err
@@ -149,6 +153,23 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 		return nil // asked to stop
 	}
 	return err
+}
+
+// ownFolder makes the data folder and keeps every other server out of it until the file that it returns is closed:
+// two would write into the same log.
+func ownFolder(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another server uses the data folder %s; stop it, or name another folder with --data: %w", dir, err)
+	}
+	return f, nil
 }
 
 func (c *serveCmd) openStore(ctx context.Context) (*store.Store, error) {

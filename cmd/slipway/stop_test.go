@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -116,5 +117,18 @@ func TestKilledServerTakesUpItsBuilds(t *testing.T) {
 		if i >= len(now) || now[i].Text != l.Text {
 			t.Errorf("line %d, %q, was seen before the server died and is not in the log", l.N, l.Text)
 		}
+	}
+}
+
+// A second server is kept out of a data folder in use, before it touches anything there.
+func TestOneServerForAFolder(t *testing.T) {
+	s := running(t)
+	second := exec.Command(os.Args[0], "serve", "--data", s.data, "--listen", freePort(t), "--no-work")
+	out, err := second.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "another server uses the data folder "+s.data) || strings.Contains(string(out), "NATS") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, end := s.finish(t, s.build(t, text("FROM busybox\nRUN true\n")).ID); end.Outcome != play.OK {
+		t.Errorf("the first server's build: %+v", end)
 	}
 }
