@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -75,6 +76,7 @@ func (c *benchCmd) Run(ctx context.Context, t *tree) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.site.stop(), b.clear()) }()
+	b.busy("before")
 	var failed []error
 	for _, s := range benchSections {
 		if !slices.Contains(c.Names, s.name) {
@@ -85,8 +87,16 @@ func (c *benchCmd) Run(ctx context.Context, t *tree) (err error) {
 			failed = append(failed, err)
 		}
 	}
+	b.busy("after")
 	b.print()
 	return errors.Join(failed...)
+}
+
+// busy notes how much else the machine had to do.
+func (b *bench) busy(when string) {
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		b.note("load average %s: %s; %d cores", when, strings.Join(strings.Fields(string(load))[:3], " "), runtime.NumCPU())
+	}
 }
 
 // dir is where the server under test keeps its data.

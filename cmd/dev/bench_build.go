@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,16 +76,14 @@ func (b *bench) compare(ctx context.Context, noCache bool, rounds int) ([]compar
 	}
 	var results []compared
 	for _, e := range all {
-		for _, name := range benchExamples {
-			if e.Name != name {
-				continue
-			}
-			r, err := b.compareOne(ctx, ctl, e, noCache, rounds)
-			if err != nil {
-				return nil, fmt.Errorf("example %s: %w", name, err)
-			}
-			results = append(results, r)
+		if !slices.Contains(benchExamples, e.Name) {
+			continue
 		}
+		r, err := b.compareOne(ctx, ctl, e, noCache, rounds)
+		if err != nil {
+			return nil, fmt.Errorf("example %s: %w", e.Name, err)
+		}
+		results = append(results, r)
 	}
 	return results, nil
 }

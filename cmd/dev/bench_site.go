@@ -5,15 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -47,15 +46,13 @@ func (b *bench) restart(ctx context.Context) error {
 	for _, prefix := range packageAddresses(ctx) {
 		args = append(args, "--egress-allow", prefix)
 	}
-	log, err := os.Create(filepath.Join(b.dir(), "server.log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
+	var log bytes.Buffer
 	start := time.Now()
-	cmd := exec.Command(b.bin("slipway"), args...)
-	cmd.Stderr = log
+	cmd := exec.CommandContext(ctx, b.bin("slipway"), args...)
+	cmd.Stderr = &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is ours to pass on
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 30 * time.Second
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -63,23 +60,24 @@ func (b *bench) restart(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	b.site = &site{cmd: cmd, debug: "http://" + debug}
 	line, err := bufio.NewReader(out).ReadString('\n') // it says no more than that it is ready
-	b.site.took = time.Since(start)
+	b.site = &site{cmd: cmd, debug: "http://" + debug, took: time.Since(start)}
 	_, base, ok := strings.Cut(strings.TrimSpace(line), ": ")
 	if err != nil || !ok {
-		return fmt.Errorf("the server did not get ready; see %s", log.Name())
+		err := b.site.stop() // it may have written more until then
+		return errors.Join(fmt.Errorf("the server did not get ready:\n%s", log.Bytes()), err)
 	}
 	b.site.base = base
 	return nil
 }
 
+// stop ends the server and waits until it has cleaned up.
 func (s *site) stop() error {
 	if s == nil || s.cmd.ProcessState != nil {
 		return nil
 	}
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
+		return errors.Join(err, s.cmd.Wait())
 	}
 	return s.cmd.Wait()
 }
