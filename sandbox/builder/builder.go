@@ -36,6 +36,7 @@ type Builder struct {
 	image  *os.File
 	record string // the run file
 	slot   int    // which uid range
+	limits Limits
 
 	self []string      // arguments of our own binary before the hidden command
 	keep time.Duration // without users; 0: for ever
@@ -50,6 +51,7 @@ type Builder struct {
 	ended   bool  // no process can be started any more
 	doomed  bool  // it is being ended on purpose
 	users   int
+	spent   bool        // it goes with its last user
 	retire  *time.Timer // runs while there are no users
 
 	logged  chan struct{} // closed when no process can log any more
@@ -80,7 +82,7 @@ func (p *Pool) begin(ctx context.Context, domain string, slot int, image *os.Fil
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	b := &Builder{
-		domain: domain, slot: slot, image: image,
+		domain: domain, slot: slot, limits: p.config.Limits, image: image,
 		self: p.config.Self[1:], keep: p.config.Idle,
 		log:     p.config.Log.With("domain", domain),
 		running: map[int]*Process{},
@@ -210,7 +212,7 @@ func (b *Builder) dupState() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), stateDir), nil
+	return os.NewFile(uintptr(fd), State), nil
 }
 
 // copyLog passes the child's and the daemon's log on, line by line. It is full
@@ -294,7 +296,7 @@ func (b *Builder) watch() {
 func (b *Builder) use() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ended || b.doomed {
+	if b.ended || b.doomed || b.spent && b.users == 0 {
 		return false
 	}
 	b.users++
@@ -305,12 +307,17 @@ func (b *Builder) use() bool {
 }
 
 // Release gives back what Pool.Get returned. Without users the builder is kept
-// for a while and then thrown away.
-func (b *Builder) Release() {
+// for a while and then thrown away; at once if a user found it spent.
+func (b *Builder) Release(spent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.users--
-	if b.users == 0 && b.keep > 0 {
+	b.spent = b.spent || spent
+	switch {
+	case b.users != 0:
+	case b.spent:
+		go b.kill()
+	case b.keep > 0:
 		b.retire = time.AfterFunc(b.keep, b.killUnused)
 	}
 }

@@ -166,7 +166,7 @@ func TestGet(t *testing.T) {
 		t.Fatalf("one trust domain has the builders %v", got)
 	}
 	for _, b := range got {
-		b.Release()
+		b.Release(false)
 	}
 	ended(t, got[0])
 	if err := got[0].Err(); err != nil {

@@ -270,6 +270,7 @@ func (g *cgroup) counters() Usage {
 	}
 	if dir, ok := g.dirs["pids"]; ok {
 		u.PIDs = readInt(dir, "pids.current")
+		u.PIDsPeak = readInt(dir, "pids.peak")
 		u.PIDsRefused = readKey(dir, "pids.events", "max")
 	}
 	if dir, ok := g.dirs["cpu"]; ok {

@@ -14,8 +14,10 @@ const (
 	// Socket is buildkitd's, as a process started with Builder.Start dials it.
 	Socket = "/run/buildkit/buildkitd.sock"
 
+	// State is buildkitd's folder, on the builder's filesystem.
+	State = "/var/lib/buildkit"
+
 	traceSocket = "/run/buildkit/otel-grpc.sock"
-	stateDir    = "/var/lib/buildkit"
 	programs    = "/opt/builder"
 	binary      = programs + "/slipway"
 	runtimePath = programs + "/bin/runtime"
@@ -94,7 +96,7 @@ proxyNetwork = true
 func (c Config) daemonToml() (string, error) {
 	var b strings.Builder
 	err := daemonConfig.Execute(&b, map[string]any{
-		"State": stateDir, "Socket": Socket, "TraceSocket": traceSocket,
+		"State": State, "Socket": Socket, "TraceSocket": traceSocket,
 		"Runtime": runtimePath, "CNIConfig": cniConfig, "CNI": cniDir,
 		"Steps": c.Limits.Steps, "Mirror": c.Mirror, "Mirrored": c.Mirrored,
 		"MaxUsed": c.Limits.Disk * 3 / 4, "Reserved": c.Limits.Disk / 4, "MinFree": c.Limits.Disk / 10,
@@ -121,9 +123,9 @@ const cniConflist = `{
 func (c Config) runtimeScript() string {
 	argv := append(append([]string{binary}, c.Self[1:]...), "runtime",
 		"-runc="+runcPath,
-		"-state="+stateDir,
+		"-state="+State,
 		"-tmpfs="+strconv.FormatInt(int64(float64(c.Limits.Memory)*tmpfsShare), 10),
-		"-processes="+strconv.FormatInt(int64(float64(c.Limits.PIDs)*stepShare), 10),
+		"-processes="+strconv.FormatInt(c.Limits.StepPIDs(), 10),
 		"--")
 	for i, arg := range argv {
 		argv[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
@@ -204,7 +206,7 @@ func (c Config) root(state *os.File) (*setup, []*os.File, error) {
 		closeAll(mounts)
 		return nil, nil, fmt.Errorf("make the builder's root: %w", err)
 	}
-	s.Mounts = append(s.Mounts, stateDir)
+	s.Mounts = append(s.Mounts, State)
 	return s, append(mounts, state), nil
 }
 

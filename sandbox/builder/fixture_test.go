@@ -220,7 +220,7 @@ func get(t *testing.T, p *builder.Pool, domain string) *builder.Builder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.Release)
+	t.Cleanup(func() { b.Release(false) })
 	return b
 }
 

@@ -63,6 +63,10 @@ type Limits struct {
 	Steps  int     // that run at the same time
 }
 
+// StepPIDs is how many processes and threads one step may have, the daemon's
+// included.
+func (l Limits) StepPIDs() int64 { return int64(float64(l.PIDs) * stepShare) }
+
 // A Pool holds the builders of this machine, one for each trust domain.
 type Pool struct {
 	config    Config

@@ -29,14 +29,17 @@ type Usage struct {
 	Memory, MemoryPeak int64 // bytes
 	OOMKills           int64 // processes killed for memory
 	PIDs               int64 // processes and threads
-	PIDsRefused        int64 // forks refused by the bound
+	PIDsPeak           int64 // the most so far
+	PIDsRefused        int64 // forks refused by the bound of the builder
 	Throttled          int64 // scheduling periods in which the CPU bound held it back
 	Disk, DiskFree     int64 // bytes of the state filesystem
+	Limits             Limits
 }
 
 // Usage reads the builder's counters.
 func (b *Builder) Usage() Usage {
 	u := b.group.counters()
+	u.Limits = b.limits
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(int(b.state.Fd()), &fs); err == nil {
 		u.Disk = int64(fs.Blocks-fs.Bfree) * fs.Bsize

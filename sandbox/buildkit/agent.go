@@ -48,12 +48,12 @@ func Agent(ctx context.Context, in Inside, stdin io.Reader, out io.Writer) int {
 	facts := newSink()
 	written := make(chan error, 1)
 	go func() { written <- facts.run(out) }()
-	res := build(ctx, c, learnt, s, facts.add)
+	res := build(ctx, c, disk(in.State), learnt, s, facts.add)
 	facts.close()
 	if err := <-written; err != nil {
 		return 1
 	}
-	res.Kind = resultKind
+	res.Kind, res.Spent = resultKind, res.Spent || disk(in.State).spent()
 	if json.NewEncoder(out).Encode(res) != nil {
 		return 1
 	}
@@ -61,7 +61,7 @@ func Agent(ctx context.Context, in Inside, stdin io.Reader, out io.Writer) int {
 }
 
 // build never fails: what goes wrong is part of the result. It solves nothing before learnt is closed.
-func build(ctx context.Context, c *client.Client, learnt <-chan struct{}, s spec, emit func(play.Fact)) result {
+func build(ctx context.Context, c *client.Client, d disk, learnt <-chan struct{}, s spec, emit func(play.Fact)) result {
 	b := s.Build
 	f, err := newFiles(b.Revision, b.Request.File(), b.Created.Truncate(time.Second))
 	if err != nil {
@@ -79,7 +79,12 @@ func build(ctx context.Context, c *client.Client, learnt <-chan struct{}, s spec
 		return refused(err)
 	}
 
-	w := &work{learnt: learnt, build: b, files: f, outline: outline, plan: &plan, image: s.Registry + "/" + imageName(b.Job) + ":latest", emit: emit}
+	if err := d.makeRoom(ctx, c); err != nil {
+		res := broken(fmt.Errorf("make room on the disk: %w", err))
+		res.Spent = true
+		return res
+	}
+	w := &work{learnt: learnt, disk: d, build: b, files: f, outline: outline, plan: &plan, image: s.Registry + "/" + imageName(b.Job) + ":latest", emit: emit}
 	updates := make(chan *client.SolveStatus, 64)
 	read := make(chan struct{})
 	go func() {

@@ -29,13 +29,17 @@ type Daemon interface {
 	// Run runs the agent beside the daemon until it ends or ctx does, which kills it.
 	Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error
 	Usage() Usage
-	Release()
+	Release(spent bool) // a spent one is thrown away when nobody uses it any more
 }
 
-// Usage counts how often a builder ran into its bounds.
+// Usage says how often a builder ran into its bounds, and which they are.
 type Usage struct {
 	OOMKills    int64 // processes killed for memory
-	PIDsRefused int64 // processes that could not be started
+	PIDsRefused int64 // processes that could not be started for the bound of the builder
+	PIDsPeak    int64 // processes and threads that it had at the same time so far; 0 where the machine doesn't count
+
+	Memory, Disk int64 // bounds in bytes
+	StepPIDs     int64 // processes and threads that a step may have
 }
 
 // Images reads what builds push.
@@ -101,14 +105,15 @@ func (b *Builder) Build(ctx context.Context, job play.Build, emit func(play.Fact
 	daemon, err := b.Daemon(ctx, job.Domain)
 	if ctx.Err() != nil {
 		if err == nil {
-			daemon.Release()
+			daemon.Release(false)
 		}
 		return interrupted(ctx, job, nil)
 	}
 	if err != nil {
 		return play.Finished{}, play.Errorf(play.Unavailable, "No builder could be started.").Because(err)
 	}
-	defer daemon.Release()
+	spent := false
+	defer func() { daemon.Release(spent) }()
 	password, done := b.Push(job.Job, job.Domain)
 	defer done()
 	alone := b.enter(job.Domain)
@@ -125,7 +130,11 @@ func (b *Builder) Build(ctx context.Context, job play.Build, emit func(play.Fact
 	var stderr tail
 	runErr := daemon.Run(running, &stdin, r, &stderr)
 	after := daemon.Usage()
-	short := Usage{OOMKills: after.OOMKills - before.OOMKills, PIDsRefused: after.PIDsRefused - before.PIDsRefused}
+	short := shortage{
+		memory: after.OOMKills > before.OOMKills,
+		pids:   after.PIDsRefused > before.PIDsRefused || before.PIDsPeak < after.StepPIDs && after.PIDsPeak >= after.StepPIDs,
+		bounds: after,
+	}
 	quiet := alone()
 
 	log := b.Log.With("build", job.Job, "domain", job.Domain)
@@ -135,9 +144,10 @@ func (b *Builder) Build(ctx context.Context, job play.Build, emit func(play.Fact
 	case ctx.Err() != nil:
 		return interrupted(ctx, job, r)
 	case r.result == nil || r.err != nil:
-		log.Error("the agent gave no result", "err", errors.Join(runErr, r.err), "stderr", stderr.String(), "oom_kills", short.OOMKills)
-		return died(short), nil
+		log.Error("the agent gave no result", "err", errors.Join(runErr, r.err), "stderr", stderr.String(), "out_of_memory", short.memory)
+		return short.died(), nil
 	}
+	spent = r.result.Spent
 	if err := r.finish(quiet); err != nil {
 		return play.Finished{}, err
 	}
@@ -166,7 +176,8 @@ func (b *Builder) Build(ctx context.Context, job play.Build, emit func(play.Fact
 			return play.Finished{}, err
 		}
 	}
-	return bounded(end, short), nil
+	short.disk, short.spent = r.result.DiskFull, spent
+	return short.name(end), nil
 }
 
 // enter notes that a build runs. The function it returns ends that, and reports whether no other build of the
@@ -208,32 +219,6 @@ func interrupted(ctx context.Context, job play.Build, r *relay) (play.Finished, 
 		return end, nil
 	}
 	return play.Finished{}, cause
-}
-
-// died is the end of a build whose agent or builder is gone.
-func died(u Usage) play.Finished {
-	if u.OOMKills > 0 {
-		return play.Finished{Outcome: play.LimitHit, Message: "The builder ran out of memory and the build with it.",
-			Hint: "Do less at once, or do it in smaller steps."}
-	}
-	return play.Finished{Outcome: play.Broken, Message: "The builder stopped in the middle of the build: a fault on our side. Trying again may help."}
-}
-
-// bounded says of a failed step which of the builder's bounds it ran into.
-func bounded(end play.Finished, u Usage) play.Finished {
-	if end.Outcome != play.Failed || end.ExitCode == nil {
-		return end
-	}
-	if u.OOMKills > 0 {
-		end.Outcome = play.LimitHit
-		end.Message += " The builder's memory had run out."
-		end.Hint = "Do less at once, or do it in smaller steps."
-	} else if u.PIDsRefused > 0 {
-		end.Outcome = play.LimitHit
-		end.Message += " It had as many processes as a builder may have."
-		end.Hint = "Start fewer processes at the same time, for example with make -j2."
-	}
-	return end
 }
 
 // tail keeps the last bytes that the agent wrote to its standard error.

@@ -26,7 +26,7 @@ func (w *work) failed(err error) result {
 	if w.err != nil {
 		err = w.err
 	}
-	res := result{Finished: play.Finished{Outcome: play.Failed}}
+	res := result{Finished: play.Finished{Outcome: play.Failed}, DiskFull: w.full}
 	end := &res.Finished
 	var vertex *solvererr.VertexError
 	if errors.As(err, &vertex) {
@@ -52,6 +52,8 @@ func (w *work) failed(err error) result {
 		end.Message, end.At = problems[0].Message, w.files.place(problems[0].Range)
 	case w.refusedPush(err) != "":
 		end.Outcome, end.Message = play.LimitHit, w.refusedPush(err)
+	case strings.Contains(err.Error(), "no space left on device"): // the daemon sends the text only
+		res.DiskFull = true
 	case step == nil && end.Vertex == "":
 		return broken(err)
 	case errors.As(err, &exit):
@@ -60,10 +62,6 @@ func (w *work) failed(err error) result {
 		end.Message, end.Hint = exitWords(code, step)
 	case w.notFound(end, step):
 	case w.elsewhere(&res, err, step):
-	case strings.Contains(err.Error(), "no space left on device"): // the daemon sends the text only
-		end.Outcome = play.LimitHit
-		end.Message = "The builder's disk is full: the build wrote more than a builder may hold."
-		end.Hint = "Write less in the steps, and delete what only one step needs in the same RUN."
 	default:
 		end.Message = sentence(reason(err))
 	}

@@ -145,7 +145,7 @@ func TestEnds(t *testing.T) {
 		hint    string
 	}{
 		{"not found", request{}, []string{"Dockerfile", "FROM busybox\nRUN foo bar\n"}, play.Failed, 2, 127, "command not found", "PATH"},
-		{"exit code", request{}, []string{"Dockerfile", "FROM busybox\nRUN true\nRUN exit 3\n"}, play.Failed, 3, 3, "exit code 3", "output"},
+		{"exit code", request{}, []string{"Dockerfile", "FROM busybox\nRUN true\nRUN exit 3\n"}, play.Failed, 3, 3, "exit code 3", ""},
 		{"not executable", request{}, []string{"Dockerfile", "FROM busybox\nRUN touch /a\nRUN /a\n"}, play.Failed, 3, 126, "can't be executed", "chmod"},
 		{"crash", request{}, []string{"Dockerfile", "FROM busybox\nRUN (sh -c 'kill -SEGV $$'; exit $?)\n"}, play.Failed, 2, 139, "segmentation fault", ""},
 		{"no such image", request{}, []string{"Dockerfile", "ARG V=nope\nFROM busybox:$V\nRUN exit 3\n"}, play.Failed, 2, 0, "The catalogue has no busybox:nope.", ""},
@@ -154,7 +154,7 @@ func TestEnds(t *testing.T) {
 		{"ignored", request{}, []string{"Dockerfile", "FROM busybox\nCOPY src/app.py /\n", "src/app.py", "x", ".dockerignore", "src"}, play.Failed, 2, 0, ".dockerignore leaves it out", "!src/app.py"},
 		{"ignored by its own", request{Dockerfile: "d/Dockerfile"}, []string{"d/Dockerfile", "FROM busybox\nCOPY a b /\n", "a", "x", "b", "y", "d/Dockerfile.dockerignore", "b"}, play.Failed, 2, 0, "d/Dockerfile.dockerignore leaves it out", ""},
 		{"bind mount", request{}, []string{"Dockerfile", "FROM busybox\nRUN --mount=type=bind,source=app.py,target=/a cat /a\n", "src/app.py", "x"}, play.Failed, 2, 0, "RUN finds no app.py", "src/app.py"},
-		{"no such program", request{}, []string{"Dockerfile", "FROM busybox\nRUN [\"nope\"]\n"}, play.Failed, 2, 1, "exit code 1", "output"},
+		{"no such program", request{}, []string{"Dockerfile", "FROM busybox\nRUN [\"nope\"]\n"}, play.Failed, 2, 1, "exit code 1", ""},
 		{"no such user", request{}, []string{"Dockerfile", "FROM busybox\nUSER nobody-here\nRUN true\n"}, play.Failed, 3, 0, "nobody-here", ""},
 		{"image too large", request{}, []string{"Dockerfile", "FROM busybox\nRUN dd if=/dev/urandom of=/x bs=1M count=20\n"}, play.LimitHit, 0, 0, "larger", ""},
 		{"not in the stage", request{}, []string{"Dockerfile", "FROM busybox AS a\nFROM busybox\nCOPY --from=a /nope /\n"}, play.Failed, 3, 0, "/nope", ""},
@@ -301,11 +301,11 @@ func TestInterrupted(t *testing.T) {
 func TestBounds(t *testing.T) {
 	w := newWorld(t)
 	l := w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", "FROM busybox\nRUN x=0123456789abcdef; while true; do x=$x$x; done\n"))
-	if l.end.Outcome != play.LimitHit || !strings.Contains(l.end.Message, "memory") || l.end.Step != 2 {
+	if l.end.Outcome != play.LimitHit || !strings.Contains(l.end.Message, "memory, 1.0 GiB") || l.end.Step != 2 {
 		t.Error(l)
 	}
 	l = w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", "FROM busybox\nRUN i=0; while test $i -lt 2000; do sleep 5 & i=$((i+1)); done\n"))
-	if l.err != nil || l.end.Outcome == play.OK || l.end.Outcome == play.Broken {
+	if l.err != nil || l.end.Outcome != play.LimitHit || !strings.Contains(l.end.Message, "384") || l.end.Step != 2 {
 		t.Error(l)
 	}
 	l = w.run(t.Context(), w.job(t, play.BuildRequest{}, "Dockerfile", "FROM busybox\nRUN echo the builder still works\n"))

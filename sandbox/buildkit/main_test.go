@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 		case "runtime":
 			os.Exit(ociruntime.Main(os.Args[2:]))
 		case "agent":
-			in := buildkit.Inside{Daemon: "unix://" + builder.Socket, CA: ociruntime.CA, Teach: ociruntime.Teach}
+			in := buildkit.Inside{Daemon: "unix://" + builder.Socket, CA: ociruntime.CA, Teach: ociruntime.Teach, State: builder.State}
 			os.Exit(buildkit.Agent(context.Background(), in, os.Stdin, os.Stdout))
 		}
 	}
@@ -70,6 +70,10 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
+	return newWorldWithin(t, builder.Limits{Memory: 1 << 30, PIDs: 512, CPUs: 2, Disk: 1 << 30, Steps: 2})
+}
+
+func newWorldWithin(t testing.TB, limits builder.Limits) *world {
 	t.Helper()
 	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(images)
@@ -97,7 +101,7 @@ func newWorld(t testing.TB) *world {
 	w.pool, err = builder.Open(t.Context(), builder.Config{
 		Dir: t.TempDir(), Self: []string{self}, Buildkitd: strings.TrimSpace(string(daemon)), Runc: runc, CNI: "/usr/lib/cni",
 		UIDBase: 100000, Disk: 8 << 30,
-		Limits: builder.Limits{Memory: 1 << 30, PIDs: 512, CPUs: 2, Disk: 1 << 30, Steps: 2},
+		Limits: limits,
 		Mirror: registryHost, Mirrored: []string{"docker.io"},
 		CA:     pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: site.Certificate().Raw}),
 		Egress: w.egress(images), Log: logs,
@@ -200,7 +204,7 @@ func (b inBuilder) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.W
 
 func (b inBuilder) Usage() buildkit.Usage {
 	u := b.Builder.Usage()
-	return buildkit.Usage{OOMKills: u.OOMKills, PIDsRefused: u.PIDsRefused}
+	return buildkit.Usage{OOMKills: u.OOMKills, PIDsRefused: u.PIDsRefused, PIDsPeak: u.PIDsPeak, Memory: u.Limits.Memory, Disk: u.Limits.Disk, StepPIDs: u.Limits.StepPIDs()}
 }
 
 // reader reads the registry over HTTP.

@@ -35,7 +35,7 @@ func (a agentFunc) Usage() Usage {
 	return u
 }
 
-func (agentFunc) Release() {}
+func (agentFunc) Release(bool) {}
 
 func withAgent(t *testing.T, a agentFunc) *Builder {
 	return New(Config{

@@ -31,6 +31,7 @@ import (
 // work is one build inside its gateway session.
 type work struct {
 	learnt  <-chan struct{} // closed when steps may be run
+	disk    disk
 	build   play.Build
 	files   *files
 	outline *dockerfile.Outline
@@ -43,6 +44,7 @@ type work struct {
 	platform string
 	end      *play.Finished // set where we refuse to go on
 	err      error          // of the frontend; on its way through the daemon it loses its type
+	full     bool           // the disk, when a step failed
 	images   *resolver
 	check    string // name of the first check of BuildKit's that found something
 	line     int    // and where
@@ -120,8 +122,9 @@ func (w *work) frontend(ctx context.Context, c gateway.Client) (*gateway.Result,
 	}
 
 	<-w.learnt
-	solved, err := c.Solve(ctx, gateway.SolveRequest{Definition: def.ToPB()})
+	solved, err := c.Solve(ctx, gateway.SolveRequest{Definition: def.ToPB(), Evaluate: true})
 	if err != nil {
+		w.full = w.disk.full() // as long as what the failed step wrote is there
 		return nil, err
 	}
 	ref, err := solved.SingleRef()

@@ -15,6 +15,7 @@ type Inside struct {
 	Daemon string // address
 	CA     string // file with the certificate of the daemon's network proxy, once a container has run Teach
 	Teach  string // command
+	State  string // folder of the daemon's state, which has a filesystem of its own
 }
 
 // learn makes the builder know the certificate of the daemon's network proxy, which the daemon shows only in the

@@ -16,9 +16,11 @@ const resultKind = "agent_result"
 type result struct {
 	Kind     string        `json:"kind"`
 	Finished play.Finished `json:"finished"`
-	Internal string        `json:"internal,omitempty"` // why it is our fault, for the log
-	Missing  string        `json:"missing,omitempty"`  // image reference that could not be resolved
-	URL      string        `json:"url,omitempty"`      // that could not be fetched
+	Internal string        `json:"internal,omitempty"`  // why it is our fault, for the log
+	Missing  string        `json:"missing,omitempty"`   // image reference that could not be resolved
+	URL      string        `json:"url,omitempty"`       // that could not be fetched
+	DiskFull bool          `json:"disk_full,omitempty"` // it had no room left when the build failed
+	Spent    bool          `json:"spent,omitempty"`     // another build should not have to do with this daemon
 	Image    *pushed       `json:"image,omitempty"`
 }
 
