@@ -76,7 +76,11 @@ func (ls *lives) enter(job play.Job, rev play.Revision) *live {
 			last: &link{ready: make(chan struct{})}, catchups: map[int64][]byte{},
 		}
 		ls.of[job.ID] = l
-		ls.server.wait.Go(func() { ls.run(ctx, l) })
+		if !ls.server.share(func() { ls.run(ctx, l) }) {
+			l.err = stopping()
+			l.publish(link{end: true})
+			close(l.current)
+		}
 	}
 	if l.idle != nil {
 		l.idle.Stop()
@@ -115,7 +119,9 @@ func (ls *lives) run(ctx context.Context, l *live) {
 	if err == nil {
 		return
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() != nil {
+		err = stopping() // or nobody is left to hear it
+	} else {
 		ls.server.Logger.Error("a live stream broke off", "job", l.job.ID, "err", err)
 	}
 	l.Lock()

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -341,11 +342,14 @@ func TestReadersThatGoLeaveNothing(t *testing.T) {
 	}
 	// One read of the log serves all viewers of a page.
 	var viewers sync.WaitGroup
+	var seeing atomic.Int32
 	for range 20 {
-		viewers.Go(func() { readEvents(t, web.URL+"/b/"+job.ID+"/live", 0, func(e sse) bool { return e.name != "end" }) })
+		viewers.Go(func() {
+			first := sync.OnceFunc(func() { seeing.Add(1) })
+			readEvents(t, web.URL+"/b/"+job.ID+"/live", 0, func(e sse) bool { first(); return e.name != "end" })
+		})
 	}
-	until("nobody reads", func() bool { return reading() > 0 })
-	time.Sleep(20 * time.Millisecond)
+	until("not all see something", func() bool { return seeing.Load() == 20 })
 	if n := reading(); n != 1 {
 		t.Errorf("%d readers of one log", n)
 	}
@@ -353,6 +357,11 @@ func TestReadersThatGoLeaveNothing(t *testing.T) {
 	viewers.Wait()
 	if n := reading(); n != 0 {
 		t.Errorf("%d readers after the end", n)
+	}
+	for _, path := range []string{"/b/" + job.ID + "/live", "/api/v1/builds/" + job.ID + "/events"} {
+		if r := ask(s, "GET", path, ""); r.Code == 500 || strings.Contains(r.Body.String(), "event: end") {
+			t.Errorf("after the end, %s: %d %s", path, r.Code, r.Body)
+		}
 	}
 }
 

@@ -108,7 +108,8 @@ type Server struct {
 	lives    *lives
 	live     context.Context // ends when the server stops: long answers end with it
 	stop     context.CancelFunc
-	wait     sync.WaitGroup // of the goroutines that live streams share
+	closing  sync.Mutex     // orders the start of the goroutines that live streams share and the wait for them
+	wait     sync.WaitGroup // of these
 }
 
 // New makes a server.
@@ -173,6 +174,24 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 
 // Close ends the live streams and waits for what they share.
 func (s *Server) Close() {
+	s.closing.Lock()
 	s.stop()
+	s.closing.Unlock()
 	s.wait.Wait()
+}
+
+// share runs f in a goroutine that Close waits for, and reports whether it did: not once the server stops.
+func (s *Server) share(f func()) bool {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if s.live.Err() != nil {
+		return false
+	}
+	s.wait.Go(f)
+	return true
+}
+
+// stopping is what someone hears who asks for a live stream while the server stops.
+func stopping() error {
+	return play.Errorf(play.Unavailable, "The server is stopping; try again in a moment.")
 }

@@ -95,7 +95,7 @@ func cursor(lastEventID, after string) (int64, error) {
 // the log can't be read; then the second channel says why.
 func (s *Server) pump(ctx context.Context, job string, after int64) (<-chan play.Event, <-chan error) {
 	events, failed := make(chan play.Event, 1024), make(chan error, 1)
-	s.wait.Go(func() {
+	started := s.share(func() {
 		defer close(events)
 		failed <- func() error {
 			for e, err := range s.Log.Tail(ctx, job, after) {
@@ -111,5 +111,9 @@ func (s *Server) pump(ctx context.Context, job string, after int64) (<-chan play
 			return ctx.Err()
 		}()
 	})
+	if !started {
+		failed <- stopping()
+		close(events)
+	}
 	return events, failed
 }
