@@ -149,6 +149,9 @@ func TestPlaceInLine(t *testing.T) {
 	}
 }
 
+// mortal is the snippet by which a child finds its one job again.
+const mortal = "mortal"
+
 // child is a server with a worker that dies at any moment. It submits the one job if it is new, and prints every
 // event that a viewer sees. Its builder takes longer than it is ever left alive, but for the third attempt.
 func child(dir string) {
@@ -156,12 +159,12 @@ func child(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	jobs, err := s.store.JobsOf(context.Background(), me(1).ID, 1)
+	jobs, err := s.store.JobsOfSnippet(context.Background(), mortal, 1)
 	if err != nil {
 		panic(err)
 	}
 	if len(jobs) == 0 {
-		j, err := s.Submit(context.Background(), me(1), play.BuildRequest{Revision: s.rev.ID}, "")
+		j, err := s.Submit(context.Background(), me(1), play.BuildRequest{Revision: s.rev.ID}, mortal)
 		if err != nil {
 			panic(err)
 		}
@@ -240,7 +243,7 @@ func TestKill(t *testing.T) {
 	s, stop, err := start(t.Context(), dir, eventlog.Config{}, play.DefaultLimits())
 	must(t, err)
 	defer stop()
-	jobs, err := s.store.JobsOf(t.Context(), me(1).ID, 10)
+	jobs, err := s.store.JobsOfSnippet(t.Context(), mortal, 10)
 	must(t, err)
 	if len(jobs) != 1 || jobs[0].Attempt != 3 || jobs[0].Outcome != play.OK {
 		t.Errorf("the rows are %+v", jobs)
