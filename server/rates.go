@@ -13,7 +13,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rates bound what one network address may ask for. A jobs' own limits come on top.
+// Rates bound what one network address may ask for. The limits of jobs come on top.
 type Rates struct {
 	Builds  Rate // builds started
 	Saves   Rate // snippets and revisions saved, archives unpacked

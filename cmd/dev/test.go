@@ -60,6 +60,9 @@ func (t *tree) lint(ctx context.Context) error {
 	}{
 		{"check formatting", func() error { return t.gofmt(ctx) }},
 		{"go vet", func() error { return t.quiet(ctx, "go", "vet", "./...") }},
+		{"staticcheck", func() error {
+			return t.quiet(ctx, "go", "tool", "-modfile=cmd/dev/tools/staticcheck/go.mod", "staticcheck", "./...")
+		}},
 		{"check types of the front end", func() error {
 			return t.quiet(ctx, filepath.Join("web", "node_modules", ".bin", "tsc"), "--noEmit", "-p", "web")
 		}},

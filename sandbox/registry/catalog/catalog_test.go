@@ -257,8 +257,8 @@ func TestRecipes(t *testing.T) {
 		if text := fmt.Sprint(f); strings.ContainsAny(text, "{") && strings.Contains(text, "{version}") || strings.Contains(text, "{series}") {
 			t.Errorf("%s has holes: %+v", r.title(), f)
 		}
-		a := Archive{Main: "a"}
-		if r.hash(a) != r.hash(a) || r.hash(a) == r.hash(Archive{Main: "b"}) {
+		first, again, other := r.hash(Archive{Main: "a"}), r.hash(Archive{Main: "a"}), r.hash(Archive{Main: "b"})
+		if first != again || first == other {
 			t.Errorf("the hash of %s does not follow what it is made from", r.title())
 		}
 	}

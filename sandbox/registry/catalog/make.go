@@ -184,7 +184,7 @@ func (c *Catalog) makeImage(ctx context.Context, r Recipe, a Archive) error {
 	}
 	version := upstreamVersion(root.packages[r.Package])
 	if !strings.HasPrefix(version+".", r.Series+".") && r.Series != "" {
-		return fmt.Errorf("Debian %s now has %s %s, and the recipe is for %s", r.Suite, r.Package, version, r.Series)
+		return fmt.Errorf("the recipe is for %s of version %s, and Debian %s now has %s", r.Package, r.Series, r.Suite, version)
 	}
 	filled := r.fill(version)
 	layer, stop := root.stream()
