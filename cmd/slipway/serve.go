@@ -112,7 +112,7 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 	defer func() { err = errors.Join(err, n.close()) }()
 	checks := []server.Check{
 		{Name: "database", Ready: db.Ping},
-		{Name: "log", Ready: func(context.Context) error { return connected(bus) }},
+		{Name: "log", Ready: func(context.Context) error { return bus.Healthy() }},
 	}
 	if !c.NoWork {
 		checks = append(checks, server.Check{Name: "builders", Ready: n.ready})
@@ -132,6 +132,7 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return texts.Run(ctx) })
+	group.Go(func() error { return bus.Run(ctx) })
 	group.Go(func() error { return queue.Run(ctx) })
 	group.Go(func() error { return web.Serve(ctx, l) })
 	group.Go(func() error { return serveDebug(ctx, c.Debug) })
@@ -192,13 +193,6 @@ func (c *serveCmd) connect(ctx context.Context, log *slog.Logger) (*eventlog.Bus
 	return eventlog.Connect(ctx, eventlog.Config{
 		Dir: filepath.Join(c.Data, "log"), Listen: c.NATSListen, Grant: job.WorkerMay(), URL: c.NATS, Creds: c.NATSCreds, Log: log,
 	})
-}
-
-func connected(b *eventlog.Bus) error {
-	if !b.Conn.IsConnected() {
-		return errors.New("NATS can't be reached")
-	}
-	return nil
 }
 
 // expire drops what is older than it shall be kept, once an hour.

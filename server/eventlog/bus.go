@@ -94,6 +94,42 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 	return b, nil
 }
 
+// Healthy says why logs can't be written, or nil.
+func (b *Bus) Healthy() error {
+	if !b.Conn.IsConnected() {
+		return errors.New("NATS can't be reached")
+	}
+	return b.stored()
+}
+
+// stored says why the embedded server stores nothing any more, or nil.
+func (b *Bus) stored() error {
+	if b.embedded == nil {
+		return nil
+	}
+	if h := b.embedded.Healthz(&server.HealthzOptions{}); h.Error != "" {
+		return errors.New(h.Error)
+	}
+	return nil
+}
+
+// Run watches the embedded server until ctx ends, and returns an error once it stores nothing any more. After one
+// failed write, because the disk was full, it refuses all others until the program starts anew.
+func (b *Bus) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := b.stored(); err != nil {
+				return fmt.Errorf("the log can't be written any more; make room on its disk and start again: %w", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // Close closes the connection, after what was written to it is sent, and stops the embedded server.
 func (b *Bus) Close() {
 	if b.Conn != nil {

@@ -34,7 +34,7 @@ func (w *Worker) attempt(stop context.Context, log *slog.Logger, msg jetstream.M
 		return err
 	}
 	defer heard.Unsubscribe()
-	out, before, err := eventlog.Take(outer, w.Bus, o.Job, eventlog.Gate{Limits: o.Limits, Secrets: w.Secrets})
+	out, before, err := eventlog.Take(ctx, w.Bus, o.Job, eventlog.Gate{Limits: o.Limits, Secrets: w.Secrets})
 	if errors.Is(err, eventlog.ErrFinished) {
 		return w.over(outer, msg, o.Job)
 	}
