@@ -76,7 +76,7 @@ func (n *node) start(ctx context.Context) error {
 	s, log := n.settings, n.log
 	n.pool, err = builder.Open(ctx, builder.Config{
 		Dir: filepath.Join(s.Data, "builders"), Self: []string{self}, Buildkitd: s.Buildkitd, Runc: s.Runc, CNI: s.CNI,
-		UIDBase: s.UIDBase, Disk: int64(s.DiskTotal), Template: template, CA: n.egress.CA(), Egress: n.egress.Serve, Log: log,
+		UIDBase: s.UIDBase, Disk: int64(s.DiskTotal), Template: template, CA: n.egress.CA(), Egress: n.egress.Serve, Log: log, Ahead: []string{"agent"},
 		Mirror: registryHost, Mirrored: registry.Registries(),
 		Limits: builder.Limits{Memory: int64(s.Memory), PIDs: s.PIDs, CPUs: s.CPUs, Disk: int64(s.Disk), Steps: s.Slots},
 	})

@@ -38,14 +38,16 @@ type Builder struct {
 	slot   int    // which uid range
 	limits Limits
 
-	self []string      // arguments of our own binary before the hidden command
-	keep time.Duration // without users; 0: for ever
+	self  []string      // arguments of our own binary before the hidden command
+	ahead []string      // Config.Ahead; nil: none
+	keep  time.Duration // without users; 0: for ever
 
 	host conn
 	cmd  *exec.Cmd
 
 	mu      sync.Mutex
 	running map[int]*Process
+	waiting *Process // started ahead
 	lastID  int
 	failure error // why it ends, if the child or the egress said
 	ended   bool  // no process can be started any more
@@ -78,12 +80,12 @@ func (b *Builder) Err() error {
 
 // begin starts a builder on image, which it takes over, and waits until its
 // daemon serves. Release and the pool's bookkeeping are not its business.
-func (p *Pool) begin(ctx context.Context, domain string, slot int, image *os.File) (*Builder, error) {
+func (p *Pool) begin(ctx context.Context, domain string, slot int, image *os.File, ahead []string) (*Builder, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	b := &Builder{
 		domain: domain, slot: slot, limits: p.config.Limits, image: image,
-		self: p.config.Self[1:], keep: p.config.Idle,
+		self: p.config.Self[1:], ahead: ahead, keep: p.config.Idle,
 		log:     p.config.Log.With("domain", domain),
 		running: map[int]*Process{},
 		ready:   make(chan struct{}), done: make(chan struct{}),
@@ -97,6 +99,7 @@ func (p *Pool) begin(ctx context.Context, domain string, slot int, image *os.Fil
 	select {
 	case <-b.ready:
 		b.log.Info("builder ready", "took", time.Since(began).Round(time.Millisecond), "pid", b.cmd.Process.Pid)
+		b.startAhead()
 		return b, nil
 	case <-b.done:
 		return nil, fmt.Errorf("start a builder: %w", b.err)
@@ -313,13 +316,14 @@ func (b *Builder) Release(spent bool) {
 	defer b.mu.Unlock()
 	b.users--
 	b.spent = b.spent || spent
-	switch {
-	case b.users != 0:
-	case b.spent:
+	if b.users == 0 && b.spent {
 		go b.kill()
-	case b.keep > 0:
+		return
+	}
+	if b.users == 0 && b.keep > 0 {
 		b.retire = time.AfterFunc(b.keep, b.killUnused)
 	}
+	go b.startAhead()
 }
 
 func (b *Builder) killUnused() {

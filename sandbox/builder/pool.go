@@ -31,7 +31,7 @@ import (
 )
 
 // Config is what a pool needs to know. All of it but Mirror, Mirrored, Template,
-// CA and Idle is required.
+// CA, Idle and Ahead is required.
 type Config struct {
 	Dir       string   // state of all builders, on this machine only; one pool at a time uses it
 	Self      []string // how our own binary is started: its path, and arguments before the hidden command
@@ -46,6 +46,7 @@ type Config struct {
 	Mirrored []string      // for images of these registries, such as "docker.io"
 	Template string        // name of the state to start from; say with it what is in it
 	CA       []byte        // certificates in PEM that the daemon trusts besides the machine's, such as the egress's own
+	Ahead    []string      // arguments of a process that waits in every builder for the next Start with the same
 	Idle     time.Duration // how long a builder that nobody uses is kept; 0: until the pool closes
 
 	// Egress serves the way out of the builder of a trust domain as an HTTP
@@ -279,7 +280,11 @@ func (p *Pool) start(ctx context.Context, domain string, fromTemplate bool) (*Bu
 		return nil, fmt.Errorf("start a builder: %w", err)
 	}
 	slot := p.takeSlot()
-	b, err := p.begin(ctx, domain, slot, image)
+	var ahead []string
+	if fromTemplate {
+		ahead = p.config.Ahead
+	}
+	b, err := p.begin(ctx, domain, slot, image, ahead)
 	if err != nil {
 		p.freeSlot(slot)
 		image.Close()

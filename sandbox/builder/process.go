@@ -48,6 +48,57 @@ func (b *Builder) Start(ctx context.Context, args ...string) (*Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	p := b.takeWaiting(args)
+	if p == nil {
+		var err error
+		if p, err = b.start(args); err != nil {
+			return nil, err
+		}
+	}
+	go p.obey(ctx)
+	return p, nil
+}
+
+// takeWaiting returns the process that was started ahead, if it is one with
+// these arguments.
+func (b *Builder) takeWaiting(args []string) *Process {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting == nil || !slices.Equal(args, b.ahead) {
+		return nil
+	}
+	p := b.waiting
+	b.waiting = nil
+	return p
+}
+
+// startAhead makes sure that a process waits, unless there is none to be. The
+// next Start then doesn't wait for a program to start.
+func (b *Builder) startAhead() {
+	b.mu.Lock()
+	enough := b.ahead == nil || b.waiting != nil || b.ended || b.doomed
+	b.mu.Unlock()
+	if enough {
+		return
+	}
+	p, err := b.start(b.ahead)
+	if err != nil {
+		return // whoever needs one starts it, and is told
+	}
+	b.mu.Lock()
+	kept := b.waiting == nil && b.running[p.id] == p
+	if kept {
+		b.waiting = p
+	}
+	b.mu.Unlock()
+	if !kept {
+		p.Kill()
+		closeAll(p.streams())
+	}
+}
+
+// start starts a process that nobody ends.
+func (b *Builder) start(args []string) (*Process, error) {
 	var ours, theirs [3]*os.File
 	for i := range ours {
 		r, w, err := os.Pipe()
@@ -75,9 +126,10 @@ func (b *Builder) Start(ctx context.Context, args ...string) (*Process, error) {
 		closeAll(ours[:])
 		return nil, fmt.Errorf("start inside the builder: %w", err)
 	}
-	go p.obey(ctx)
 	return p, nil
 }
+
+func (p *Process) streams() []*os.File { return []*os.File{p.Stdin, p.Stdout, p.Stderr} }
 
 // enlist gives p a number, unless the builder is gone.
 func (b *Builder) enlist(p *Process) bool {
@@ -150,7 +202,9 @@ func (b *Builder) Run(ctx context.Context, args []string, stdin io.Reader, stdou
 func (b *Builder) exited(e exited) {
 	b.mu.Lock()
 	p := b.running[e.ID]
-	delete(b.running, e.ID)
+	if p != nil {
+		b.delist(p)
+	}
 	b.mu.Unlock()
 	if p == nil {
 		return // the daemon, or nobody that we know
@@ -161,13 +215,23 @@ func (b *Builder) exited(e exited) {
 	close(p.done)
 }
 
+// delist forgets a process that has ended. One that waited has nobody to close
+// its streams.
+func (b *Builder) delist(p *Process) {
+	delete(b.running, p.id)
+	if p == b.waiting {
+		b.waiting = nil
+		closeAll(p.streams())
+	}
+}
+
 // abandon settles all processes of a builder that is gone.
 func (b *Builder) abandon() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended = true
-	for id, p := range b.running {
-		delete(b.running, id)
+	for _, p := range b.running {
+		b.delist(p)
 		p.err = ErrEnded
 		close(p.done)
 	}

@@ -120,13 +120,19 @@ func inside(t *testing.T, c builder.Config) []string {
 	return pids
 }
 
-// command tells the hidden command or the program that a process runs.
-func command(pid string) string {
+// arguments is the command line of a process, each argument with a NUL after it;
+// "" if it has ended.
+func arguments(pid string) string {
 	data, err := os.ReadFile("/proc/" + pid + "/cmdline")
 	if err != nil {
 		return ""
 	}
-	argv := strings.Split(string(data), "\x00")
+	return string(data)
+}
+
+// command tells the hidden command or the program that a process runs.
+func command(pid string) string {
+	argv := strings.Split(arguments(pid), "\x00")
 	if len(argv) > 1 && argv[1] == "child" {
 		return "child"
 	}

@@ -235,7 +235,7 @@ RUN printf 'proxy network requests:\n' >&2; usleep 100000; printf -- '- GET http
 		t.Errorf("got %+v", got)
 	}
 	for step := 2; step <= 3; step++ {
-		out := l.output(t, step)
+		out := l.printed(t, step, 2)
 		if !strings.Contains(out, "proxy network requests:\n- GET http://made.up/ -> 200\n") {
 			t.Errorf("the look-alike is gone from the output %q", out)
 		}

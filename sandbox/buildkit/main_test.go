@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -104,6 +105,7 @@ func newWorldWithin(t testing.TB, limits builder.Limits) *world {
 		Limits: limits,
 		Mirror: registryHost, Mirrored: []string{"docker.io"},
 		CA:     pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: site.Certificate().Raw}),
+		Ahead:  []string{"agent"},
 		Egress: w.egress(images), Log: logs,
 	})
 	if err != nil {
@@ -382,12 +384,15 @@ func (l logged) plan(t testing.TB) play.Planned {
 }
 
 // output is what the step printed.
-func (l logged) output(t testing.TB, step int) string {
+func (l logged) output(t testing.TB, step int) string { return l.printed(t, step, 1, 2) }
+
+// printed is what the step wrote to some of its streams, which wait for each other no more than pipes do.
+func (l logged) printed(t testing.TB, step int, streams ...int) string {
 	t.Helper()
 	var b strings.Builder
 	for _, d := range l.plan(t).Steps[step-1].Vertices {
 		for _, o := range of[play.Output](l) {
-			if o.Vertex == d {
+			if o.Vertex == d && slices.Contains(streams, o.Stream) {
 				b.WriteString(o.Data)
 			}
 		}
