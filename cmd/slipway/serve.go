@@ -38,6 +38,7 @@ type serveCmd struct {
 	TrustedProxy []netip.Prefix `env:"SLIPWAY_TRUSTED_PROXY" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is believed."`
 	Database     string         `env:"SLIPWAY_DATABASE" placeholder:"URL" help:"postgres://… or the path of an SQLite file. If not set: slipway.db in the data folder."`
 	NATSListen   string         `name:"nats-listen" env:"SLIPWAY_NATS_LISTEN" placeholder:"ADDRESS" help:"Address where the NATS inside waits for workers on other machines."`
+	NATSReplicas int            `name:"nats-replicas" default:"1" env:"SLIPWAY_NATS_REPLICAS" help:"Copies of the queue and of live logs in the cluster that --nats names."`
 	NoWork       bool           `env:"SLIPWAY_NO_WORK" help:"Don't build here: workers on other machines do."`
 	Queue        int            `default:"100" env:"SLIPWAY_QUEUE" help:"Builds that may wait."`
 	Parallel     int            `default:"2" env:"SLIPWAY_PARALLEL" help:"Builds that one person may have unfinished."`
@@ -111,7 +112,7 @@ func (c *serveCmd) serve(ctx context.Context, l net.Listener, ready func(address
 	}
 	defer func() { err = errors.Join(err, n.close()) }()
 	checks := []server.Check{
-		{Name: "database", Ready: db.Ping},
+		{Name: "database", Ready: func(ctx context.Context) error { return answers(ctx, db, log) }},
 		{Name: "log", Ready: func(context.Context) error { return bus.Healthy() }},
 	}
 	if !c.NoWork {
@@ -185,13 +186,22 @@ func (c *serveCmd) openStore(ctx context.Context) (*store.Store, error) {
 	return db, nil
 }
 
+// answers tells everyone only that the database is away; why is for the log, because it holds its address.
+func answers(ctx context.Context, db *store.Store, log *slog.Logger) error {
+	if err := db.Ping(ctx); err != nil {
+		log.Warn("the database does not answer", "error", err)
+		return errors.New("the database can't be reached")
+	}
+	return nil
+}
+
 func databaseURL(given, data string) string {
 	return cmp.Or(given, "sqlite:"+filepath.Join(data, "slipway.db"))
 }
 
 func (c *serveCmd) connect(ctx context.Context, log *slog.Logger) (*eventlog.Bus, error) {
 	return eventlog.Connect(ctx, eventlog.Config{
-		Dir: filepath.Join(c.Data, "log"), Listen: c.NATSListen, Grant: job.WorkerMay(), URL: c.NATS, Creds: c.NATSCreds, Log: log,
+		Dir: filepath.Join(c.Data, "log"), Listen: c.NATSListen, Grant: job.WorkerMay(), URL: c.NATS, Creds: c.NATSCreds, Replicas: c.NATSReplicas, Log: log,
 	})
 }
 

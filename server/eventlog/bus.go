@@ -30,7 +30,7 @@ type Config struct {
 	URL      string // of an external server or cluster; "" embeds one
 	Creds    string // file with the credentials for URL: a NATS .creds file or an nkey seed; "": none
 	Worker   bool   // this process only works: Grant is all that its credentials allow
-	Replicas int    // copies of each stream in an external cluster; 0 is 1
+	Replicas int    // copies of each stream in an external cluster; an embedded server has one
 
 	Log *slog.Logger
 }
@@ -52,7 +52,7 @@ type Bus struct {
 
 // Connect connects to an external server, or starts the embedded one and connects to that.
 func Connect(ctx context.Context, cfg Config) (*Bus, error) {
-	b := &Bus{Replicas: max(cfg.Replicas, 1), Log: cfg.Log}
+	b := &Bus{Replicas: 1, Log: cfg.Log}
 	options := []nats.Option{
 		nats.Name("slipway"),
 		nats.MaxReconnects(-1),
@@ -67,6 +67,9 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 	}
 	if cfg.Worker {
 		options = append(options, nats.CustomInboxPrefix(workerInbox))
+	}
+	if cfg.URL != "" {
+		b.Replicas = max(cfg.Replicas, 1)
 	}
 	url := cfg.URL
 	if url == "" {

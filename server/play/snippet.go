@@ -57,15 +57,6 @@ func (r Revision) File(path string) (File, bool) {
 	return r.Files[i], true
 }
 
-// Size is the total of the contents in bytes.
-func (r Revision) Size() int64 {
-	var n int64
-	for _, f := range r.Files {
-		n += int64(len(f.Content))
-	}
-	return n
-}
-
 func revisionID(sorted []File) string {
 	h := sha256.New()
 	var size [8]byte
