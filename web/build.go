@@ -80,7 +80,7 @@ func (b Build) facts() []string {
 	t := b.timeline()
 	var out []string
 	add := func(s string) { out = append(out, s) }
-	var ran, reused, skipped int
+	var ran, reused, skipped, stopped int
 	for _, s := range t.Steps {
 		switch s.Status {
 		case view.Ran:
@@ -88,7 +88,11 @@ func (b Build) facts() []string {
 		case view.Reused:
 			reused++
 		case view.Skipped:
-			skipped++
+			if s.Start != nil {
+				stopped++
+			} else {
+				skipped++
+			}
 		}
 	}
 	if n := len(t.Steps); n > 0 {
@@ -99,6 +103,9 @@ func (b Build) facts() []string {
 	}
 	if ran > 0 {
 		add(group(ran) + " ran")
+	}
+	if stopped > 0 {
+		add(group(stopped) + " stopped")
 	}
 	if skipped > 0 && !b.live() {
 		add(group(skipped) + " skipped")
@@ -123,26 +130,6 @@ func (b Build) runs() (ms, left int64) {
 		left = int64(max(t.Started.Limit-d, 0)) / 1e6
 	}
 	return int64(d) / 1e6, left
-}
-
-// requested is one network request with the step that made it; 0 is the build itself.
-type requested struct {
-	play.Requested
-	step int
-}
-
-func (b Build) requests() []requested {
-	t := b.timeline()
-	var out []requested
-	for _, r := range t.Requests {
-		out = append(out, requested{r, 0})
-	}
-	for _, s := range t.Steps {
-		for _, r := range s.Requests {
-			out = append(out, requested{r, s.N})
-		}
-	}
-	return out
 }
 
 // omitted is how many lines of the log stand before those that the page shows.
@@ -201,6 +188,22 @@ func (b Build) options() []string {
 	return out
 }
 
+// cuts says what was left out and how much, if that is known. Of several counts of the same the last has all.
+func cuts(list []play.Truncated) []string {
+	var out []string
+	for i, t := range list {
+		if i+1 < len(list) && t.Bytes > 0 && list[i+1].Vertex == t.Vertex && list[i+1].Bytes >= t.Bytes {
+			continue
+		}
+		words := t.What
+		if t.Bytes > 0 {
+			words = fmt.Sprintf("%s: %s, %s.", strings.TrimSuffix(t.What, "."), count(int(t.Lines), "line"), size(t.Bytes))
+		}
+		out = append(out, words)
+	}
+	return out
+}
+
 // buildFlags are the options of a build as docker build takes them, with a space behind each.
 func buildFlags(b *Build) string {
 	if b == nil {
@@ -229,32 +232,6 @@ func quoted(word string) string {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-// answer is a request's outcome in words.
-func answer(r play.Requested) string {
-	switch {
-	case !r.Allowed && r.Rule != "":
-		return "refused: " + r.Rule
-	case !r.Allowed:
-		return "refused"
-	case r.Status == 0:
-		return "no answer"
-	}
-	return fmt.Sprint(r.Status)
-}
-
-func deniedWords(all []requested) string {
-	n := 0
-	for _, r := range all {
-		if !r.Allowed {
-			n++
-		}
-	}
-	if n == 0 {
-		return ""
-	}
-	return ", " + group(n) + " refused"
 }
 
 func unpacked(layers []play.Layer) int64 {
@@ -344,6 +321,9 @@ func (b Build) message() string {
 		return ""
 	}
 	m := end.Message
+	if end.Outcome == play.Cancelled && m == "The build was cancelled." { // the headline says so
+		return ""
+	}
 	if f := b.failure(); f != nil && strings.HasPrefix(m, strings.TrimSuffix(f.Message, ".")) {
 		return ""
 	}

@@ -102,17 +102,32 @@ func (s step) word() string {
 			return "not needed"
 		}
 		return ""
+	case view.Skipped:
+		if s.stopped() {
+			return "stopped"
+		}
+		return string(st)
 	default:
 		return string(st)
 	}
 }
 
-func (s step) icon() string { return string(s.status()) }
+// stopped reports whether the end of the build came while the step ran.
+func (s step) stopped() bool {
+	return s.seen != nil && s.status() == view.Skipped && s.seen.Start != nil
+}
+
+func (s step) icon() string {
+	if s.stopped() {
+		return "stop"
+	}
+	return string(s.status())
+}
 
 // took is how long the step ran, or "".
 func (s step) took() string {
 	switch {
-	case s.status() == view.Running, s.status() == view.Waiting, s.status() == view.Reused, s.status() == view.Skipped:
+	case s.status() == view.Running, s.status() == view.Waiting, s.status() == view.Reused, s.status() == view.Skipped && !s.stopped():
 		return ""
 	case s.Build != nil && s.Build.Duration != nil && *s.Build.Duration >= 1e6:
 		return span(*s.Build.Duration)

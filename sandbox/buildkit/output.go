@@ -143,7 +143,7 @@ func (o *outputs) close() {
 		o.end(key.vertex, false)
 	}
 	if o.lostWritten {
-		o.emit(play.Truncated{What: "This much of the output of this build was left out.", Bytes: o.lost.Bytes, Lines: o.lost.Lines})
+		o.emit(play.Truncated{What: "The output of this build is longer than what is kept. Left out", Bytes: o.lost.Bytes, Lines: o.lost.Lines})
 	}
 }
 

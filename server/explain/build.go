@@ -91,7 +91,11 @@ func result(step Step, t *view.Timeline, s *view.Step) *Result {
 			fact("Its layer holds %s, %s.", counted(s.Layer.Files), size(s.Layer.Unpacked))
 		}
 	case view.Skipped:
-		fact("Skipped: %s", lower(s.Reason))
+		if s.Start != nil {
+			fact("Stopped: %s", lower(s.Reason))
+		} else {
+			fact("Skipped: %s", lower(s.Reason))
+		}
 	case view.Applied:
 		switch step.Instruction {
 		case "FROM":
@@ -111,7 +115,11 @@ func result(step Step, t *view.Timeline, s *view.Step) *Result {
 		fact("%s", requests(s.Requests))
 	}
 	for _, left := range s.Truncated {
-		fact("%s", left.What)
+		if left.Bytes > 0 {
+			fact("%s: %s, %s.", strings.TrimSuffix(left.What, "."), plural(int(left.Lines), "line", "lines"), size(left.Bytes))
+		} else {
+			fact("%s", left.What)
+		}
 	}
 	return r
 }

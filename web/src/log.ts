@@ -67,6 +67,7 @@ export class Log {
     }
     for (const [step, some] of bySteps) this.inStep(step, some);
     this.trim();
+    if (this.find?.value) this.tell();
   }
 
   // toEnd scrolls to the last line, if the reader follows.
@@ -94,14 +95,16 @@ export class Log {
   }
 
   private filter(): void {
-    let shown = 0;
-    for (const row of this.box.querySelectorAll<HTMLElement>(".line")) {
-      row.hidden = this.hides(row);
-      if (!row.hidden) shown++;
-    }
-    const found = byId("log-found");
-    if (found) found.textContent = this.find?.value ? count(shown, "line") : "";
+    for (const row of this.box.querySelectorAll<HTMLElement>(".line")) row.hidden = this.hides(row);
+    this.tell();
     this.toEnd();
+  }
+
+  // tell says how many lines hold what is searched for.
+  private tell(): void {
+    const found = byId("log-found");
+    const shown = this.box.querySelectorAll(".line:not([hidden])").length;
+    if (found) found.textContent = this.find?.value ? count(shown, "line") : "";
   }
 
   // inStep shows copies of rows in their step, whose log keeps its last ones. Sizes are read once, not for
@@ -112,14 +115,16 @@ export class Log {
     if (now && last) now.textContent = last.slice(0, 200);
     const box = byId(`log-${step}`);
     if (!box) return;
-    const end = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+    // A box that is out of sight shows its end when it is opened.
+    const end = !box.closest("details:not([open]), [hidden]") && box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+    const newest = Number((box.lastElementChild as HTMLElement | null)?.dataset["n"] ?? 0);
     const fresh = document.createDocumentFragment();
     for (const row of rows.slice(-stepRows)) {
       const copy = document.createElement("div");
       copy.className = "line";
       copy.dataset["n"] = row.id.slice(1);
       for (const c of row.lastElementChild?.childNodes ?? []) copy.append(c.cloneNode(true));
-      const old = box.querySelector(`:scope > [data-n="${copy.dataset["n"]}"]`);
+      const old = Number(copy.dataset["n"]) <= newest && box.querySelector(`:scope > [data-n="${copy.dataset["n"]}"]`);
       if (old) old.replaceWith(copy);
       else fresh.append(copy);
     }

@@ -64,8 +64,11 @@ export function attach(pane: HTMLElement, ended: () => void = () => {}): Result 
 export function follow(result: () => Result): void {
   const go = () => {
     const id = decodeURIComponent(location.hash.slice(1));
-    const target = id && byId(id);
+    // A line that the page does not hold is in the whole log: the words that say so are next to it.
+    const target = id && (byId(id) ?? (/^L\d+$/.test(id) ? byId("log-omitted") : null));
+    for (const old of document.querySelectorAll("#log-omitted.lit")) old.classList.remove("lit");
     if (!target) return;
+    if (target.id === "log-omitted") target.classList.add("lit");
     result().tabs?.reveal(target);
     const details = target.querySelector<HTMLDetailsElement>(":scope > details");
     if (details) details.open = true;

@@ -70,8 +70,8 @@ export class Workspace {
     this.code.view.dom.hidden = e.source.text === null;
     if (e.source.text === null) {
       this.binary.replaceChildren(
-        el("p", {}, `${binarySize(size(e.source))} that are not text.`),
-        el("p", { class: "hint" }, "The file is part of the build context as it is."),
+        el("p", {}, `This file is not text. It has ${binarySize(size(e.source))}.`),
+        el("p", { class: "hint" }, "It is part of the build context as it is."),
       );
     } else {
       e.buffer ??= this.code.buffer(path, e.source.text);

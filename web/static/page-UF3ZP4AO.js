@@ -1,1 +1,0 @@
-import{a as r,g as e,j as m,k as i,l as c,n as s,o as n}from"./chunk-434ZRF6D.js";e();var t=r("result");if(t){c(),i();let l=t.dataset.live?m():()=>{},p=s(t,()=>{l();let o=document.querySelector("#status .headline strong")?.textContent;o&&(document.title=document.title.replace(/^[^·]*/,`${o.trim()} `))});n(()=>p)}
