@@ -18,6 +18,10 @@ import (
 	"slipway/server/play"
 )
 
+// maxExitCode is the largest exit code of a process. BuildKit gives a larger one where the runtime was killed, and the
+// step with it: no step can do that.
+const maxExitCode = 255
+
 // failed says in plain words how a build ended that didn't work out.
 func (w *work) failed(err error) result {
 	if w.end != nil {
@@ -55,6 +59,8 @@ func (w *work) failed(err error) result {
 	case strings.Contains(err.Error(), "no space left on device"): // the daemon sends the text only
 		res.DiskFull = true
 	case step == nil && end.Vertex == "":
+		return broken(err)
+	case errors.As(err, &exit) && exit.ExitCode > maxExitCode:
 		return broken(err)
 	case errors.As(err, &exit):
 		code := int(exit.ExitCode)

@@ -149,6 +149,7 @@ func TestEnds(t *testing.T) {
 		{"not executable", request{}, []string{"Dockerfile", "FROM busybox\nRUN touch /a\nRUN /a\n"}, play.Failed, 3, 126, "can't be executed", "chmod"},
 		{"crash", request{}, []string{"Dockerfile", "FROM busybox\nRUN (sh -c 'kill -SEGV $$'; exit $?)\n"}, play.Failed, 2, 139, "segmentation fault", ""},
 		{"no such image", request{}, []string{"Dockerfile", "ARG V=nope\nFROM busybox:$V\nRUN exit 3\n"}, play.Failed, 2, 0, "The catalogue has no busybox:nope.", ""},
+		{"no such digest", request{}, []string{"Dockerfile", "FROM busybox@sha256:" + strings.Repeat("0", 64) + "\n"}, play.Failed, 1, 0, "The catalogue has no busybox@sha256:0000", ""},
 		{"wrong folder", request{}, []string{"Dockerfile", "FROM busybox\nCOPY app.py /\n", "src/app.py", "x"}, play.Failed, 2, 0, "no app.py", "src/app.py"},
 		{"misspelt", request{}, []string{"Dockerfile", "FROM busybox\nCOPY sr/app.py /\n", "src/app.py", "x"}, play.Failed, 2, 0, "no sr/app.py", "src/app.py"},
 		{"ignored", request{}, []string{"Dockerfile", "FROM busybox\nCOPY src/app.py /\n", "src/app.py", "x", ".dockerignore", "src"}, play.Failed, 2, 0, ".dockerignore leaves it out", "!src/app.py"},

@@ -120,11 +120,20 @@ func inPieces(w io.Writer, s string) error {
 	return nil
 }
 
+// Whatever the machine kills for want of memory, the agent or something that it needs, it is a limit.
 func TestOutOfMemory(t *testing.T) {
-	b := withAgent(t, agentFunc{run: func(context.Context, io.Writer) error { return errors.New("killed") }, usage: &Usage{}})
-	end, err := b.Build(t.Context(), play.Build{Limits: play.DefaultLimits()}, func(play.Fact) error { return nil })
-	if err != nil || end.Outcome != play.LimitHit || !strings.Contains(end.Message, "memory") {
-		t.Errorf("%+v, %v", end, err)
+	for name, run := range map[string]func(context.Context, io.Writer) error{
+		"the agent": func(context.Context, io.Writer) error { return errors.New("killed") },
+		"the daemon": func(_ context.Context, w io.Writer) error {
+			_, err := io.WriteString(w, `{"kind":"agent_result","finished":{"outcome":"internal","message":"a fault"}}`+"\n")
+			return err
+		},
+	} {
+		b := withAgent(t, agentFunc{run: run, usage: &Usage{}})
+		end, err := b.Build(t.Context(), play.Build{Limits: play.DefaultLimits()}, func(play.Fact) error { return nil })
+		if err != nil || end.Outcome != play.LimitHit || !strings.Contains(end.Message, "memory") {
+			t.Errorf("%s: %+v, %v", name, end, err)
+		}
 	}
 }
 

@@ -26,9 +26,12 @@ func (s shortage) died() play.Finished {
 	return play.Finished{Outcome: play.Broken, Message: "The builder stopped in the middle of the build: a fault on our side. Trying again may help."}
 }
 
-// name says of a build that failed which bound it ran into.
+// name says of a build that failed or broke which bound it ran into.
 func (s shortage) name(end play.Finished) play.Finished {
-	if end.Outcome != play.Failed {
+	switch {
+	case end.Outcome == play.Broken && s.memory:
+		return s.died()
+	case end.Outcome != play.Failed:
 		return end
 	}
 	var why string

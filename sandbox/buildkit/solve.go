@@ -212,7 +212,11 @@ func (r *resolver) missing() string {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return pinned(r.failed).Ref
+	base := pinned(r.failed)
+	if base.Digest != "" {
+		return base.Ref + "@" + base.Digest
+	}
+	return base.Ref
 }
 
 // why the missing image could not be had.
