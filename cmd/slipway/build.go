@@ -22,7 +22,7 @@ import (
 type buildCmd struct {
 	Dir      string            `arg:"" type:"existingdir" help:"Folder with the Dockerfile and its context."`
 	Server   string            `default:"http://127.0.0.1:8080" env:"SLIPWAY_SERVER" help:"Address of a running Slipway."`
-	Key      string            `env:"SLIPWAY_EDIT_KEY" help:"Edit key, to build as yourself and share your builder's cache."`
+	Key      string            `env:"SLIPWAY_EDIT_KEY" help:"Edit key, to build as yourself: who started a build may cancel it."`
 	File     string            `short:"f" default:"Dockerfile" help:"Path of the Dockerfile in the folder."`
 	Target   string            `help:"Stage to build."`
 	BuildArg map[string]string `help:"Build argument, NAME=VALUE."`

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agext/levenshtein"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -224,7 +225,7 @@ func (r *Registry) suggest(ref name.Reference) string {
 	for i, n := range names {
 		repos[i], _, _ = strings.Cut(n, ":")
 	}
-	if close := nearest(want, repos, 1); distance(want, close[0]) <= 2 {
+	if close := nearest(want, repos, 1); levenshtein.Distance(want, close[0], nil) <= 2 {
 		return " Did you mean " + names[slices.Index(repos, close[0])] + "?"
 	}
 	return " The catalogue has " + list(nearest(familiar(ref.String()), names, 8)) + "."

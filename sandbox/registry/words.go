@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agext/levenshtein"
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
@@ -43,29 +44,10 @@ func list(words []string) string {
 // nearest gives the n candidates that are most like what was wanted, the nearest first.
 func nearest(want string, candidates []string, n int) []string {
 	near := slices.Clone(candidates)
-	slices.SortStableFunc(near, func(a, b string) int { return cmp.Compare(distance(want, a), distance(want, b)) })
+	slices.SortStableFunc(near, func(a, b string) int {
+		return cmp.Compare(levenshtein.Distance(want, a, nil), levenshtein.Distance(want, b, nil))
+	})
 	return near[:min(n, len(near))]
-}
-
-// distance is the number of edits between two short strings.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

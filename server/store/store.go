@@ -18,6 +18,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"slipway/migrations"
@@ -31,6 +32,7 @@ import (
 type Store struct {
 	db      *sql.DB
 	dialect goose.Dialect
+	folder  string // of the SQLite file
 }
 
 // Open opens the database at dsn: "postgres://…", or "sqlite:" and a path, or a plain path. An SQLite file that
@@ -67,31 +69,56 @@ func open(dsn string) (*Store, error) {
 	}
 	file := url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}
 	db, err := sql.Open("sqlite", file.String())
-	return &Store{db: db, dialect: goose.DialectSQLite3}, err
+	return &Store{db: db, dialect: goose.DialectSQLite3, folder: filepath.Dir(path)}, err
 }
 
 // Migrate brings the tables up to date. Several nodes may call it at once.
 func (s *Store) Migrate(ctx context.Context) error {
-	folder, options := "sqlite", []goose.ProviderOption(nil)
-	if s.dialect == goose.DialectPostgres {
-		locker, err := lock.NewPostgresSessionLocker()
-		if err != nil {
-			return fmt.Errorf("migrate the database: %w", err)
-		}
-		folder, options = "postgres", append(options, goose.WithSessionLocker(locker))
-	}
-	files, err := fs.Sub(migrations.Files, folder)
-	if err != nil {
-		return fmt.Errorf("migrate the database: %w", err)
-	}
-	provider, err := goose.NewProvider(s.dialect, s.db, files, options...)
-	if err != nil {
-		return fmt.Errorf("migrate the database: %w", err)
-	}
-	if _, err := provider.Up(ctx); err != nil {
+	if err := s.migrate(ctx); err != nil {
 		return fmt.Errorf("migrate the database: %w", err)
 	}
 	return nil
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	dialect, options := "sqlite", []goose.ProviderOption(nil)
+	if s.dialect == goose.DialectPostgres {
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return err
+		}
+		dialect, options = "postgres", append(options, goose.WithSessionLocker(locker))
+	} else {
+		alone, err := lockFolder(s.folder)
+		if err != nil {
+			return err
+		}
+		defer alone.Close()
+	}
+	files, err := fs.Sub(migrations.Files, dialect)
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(s.dialect, s.db, files, options...)
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// lockFolder waits until nobody else has locked the folder, and keeps it until the file is closed. The database's own
+// file won't do: to close it would drop SQLite's locks on it.
+func lockFolder(folder string) (*os.File, error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // Ping reports whether the database answers.

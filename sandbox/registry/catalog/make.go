@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -31,11 +30,10 @@ const recipeFormat = "1"
 
 // MakeConfig says what Make makes.
 type MakeConfig struct {
-	Archive  Archive  // zero: this machine's
-	Only     []string // images such as "python" or "debian:trixie-slim", and "packages" for the Python index; empty: all
-	Again    bool     // also what is there already
-	Parallel int      // at a time; 0: one for each CPU, at most 4
-	Report   func(Report)
+	Archive Archive  // zero: this machine's
+	Only    []string // images such as "python" or "debian:trixie-slim", and "packages" for the Python index; empty: all
+	Again   bool     // also what is there already
+	Report  func(Report)
 }
 
 // A Report is one line of progress: something begins, or it ended.
@@ -83,7 +81,7 @@ func (c *Catalog) Make(ctx context.Context, cfg MakeConfig) error {
 		}
 	}
 
-	places := make(chan struct{}, cmp.Or(cfg.Parallel, min(runtime.NumCPU(), 4)))
+	places := make(chan struct{}, min(runtime.NumCPU(), 4))
 	failures := make([]error, len(jobs))
 	var running sync.WaitGroup
 	for n, j := range jobs {
