@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"slipway/server/dockerfile"
 	"slipway/server/example"
@@ -136,7 +135,7 @@ func (s *Server) save(ctx context.Context, v play.Viewer, sn play.Snippet, base,
 	if err != nil {
 		return play.Snippet{}, err
 	}
-	if title = strings.TrimSpace(title); title != revised.Title {
+	if title = play.Title(title); title != revised.Title {
 		revised.Title = title
 		err = s.Store.Rename(ctx, sn.ID, title, now)
 	}
@@ -153,7 +152,7 @@ func (s *Server) create(ctx context.Context, v play.Viewer, from, title string, 
 		return play.Snippet{}, err
 	}
 	now := s.Now()
-	sn := play.Snippet{ID: id, Title: strings.TrimSpace(title), Owner: v.ID, Revision: rev.ID, ForkedFrom: from, Created: now, Updated: now}
+	sn := play.Snippet{ID: id, Title: play.Title(title), Owner: v.ID, Revision: rev.ID, ForkedFrom: from, Created: now, Updated: now}
 	return sn, tooLarge(s.Store.CreateSnippet(ctx, sn, rev))
 }
 

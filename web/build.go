@@ -254,10 +254,10 @@ func holds(l play.Layer) string {
 func (b Build) madeBy(l play.Layer) string {
 	for _, s := range b.Steps {
 		if s.N == l.Step && l.Step > 0 {
-			return s.Text
+			return visible(s.Text)
 		}
 	}
-	return l.CreatedBy
+	return visible(l.CreatedBy)
 }
 
 func orWords(value, otherwise string) string {

@@ -82,7 +82,7 @@ func highlight(path, text string, dockerfile bool) []sourceLine {
 	for _, line := range chroma.SplitTokensIntoLines(tokens.Tokens()) {
 		var b strings.Builder
 		for _, t := range line {
-			word := html.EscapeString(strings.TrimSuffix(t.Value, "\n"))
+			word := html.EscapeString(visible(strings.TrimSuffix(t.Value, "\n")))
 			if class := chroma.StandardTypes[t.Type]; class != "" && word != "" {
 				b.WriteString(`<span class="` + class + `">` + word + `</span>`)
 			} else {
@@ -100,7 +100,7 @@ func highlight(path, text string, dockerfile bool) []sourceLine {
 func plain(text string) []sourceLine {
 	var out []sourceLine
 	for line := range strings.Lines(text) {
-		out = append(out, sourceLine{n: len(out) + 1, html: html.EscapeString(strings.TrimSuffix(line, "\n"))})
+		out = append(out, sourceLine{n: len(out) + 1, html: html.EscapeString(visible(strings.TrimSuffix(line, "\n")))})
 	}
 	return out
 }

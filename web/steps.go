@@ -221,9 +221,9 @@ func (s step) where() string {
 // rest is the text of the instruction after its name.
 func (s step) rest() string {
 	if len(s.Text) >= len(s.Instruction) && strings.EqualFold(s.Text[:len(s.Instruction)], s.Instruction) {
-		return s.Text[len(s.Instruction):]
+		return visible(s.Text[len(s.Instruction):])
 	}
-	return " " + s.Text
+	return " " + visible(s.Text)
 }
 
 // settings are the rows of the state after the step: what holds, and whether this step changed it.

@@ -104,6 +104,20 @@ type Snippet struct {
 	Updated    time.Time
 }
 
+// maxTitle is how many characters a title may have.
+const maxTitle = 120
+
+// Title makes a title of what a person wrote: one line without anything that would break or reorder it, not too long.
+func Title(s string) string {
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+	}), " ")
+	if r := []rune(s); len(r) > maxTitle {
+		s = strings.TrimSpace(string(r[:maxTitle]))
+	}
+	return s
+}
+
 // Version is one place in a snippet's line of revisions.
 type Version struct {
 	N        int // from 1

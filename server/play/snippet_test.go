@@ -22,6 +22,17 @@ func TestCheckPath(t *testing.T) {
 	}
 }
 
+func TestTitle(t *testing.T) {
+	for given, want := range map[string]string{
+		"": "", "  My  snippet\n": "My snippet", "a\u202eb\x00c\u2028d": "a b c d", "\xffx": "x", "Öl 漢": "Öl 漢",
+		strings.Repeat("é", 200): strings.Repeat("é", 120),
+	} {
+		if got := Title(given); got != want {
+			t.Errorf("%q became %q, want %q", given, got, want)
+		}
+	}
+}
+
 func TestRevisionRefuses(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Files, limits.FileBytes, limits.TotalBytes = 3, 10, 15

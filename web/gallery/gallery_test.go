@@ -118,6 +118,24 @@ func TestHostileTextIsText(t *testing.T) {
 	}
 }
 
+// What would hide or reorder the source beside it is spelt out: a reader sees what was built.
+func TestHiddenCharactersAreSeen(t *testing.T) {
+	p := Hostile()
+	odd := "echo \u202e\u2066\x07\x1b[8m"
+	p.Build.Steps[3].Text = "RUN " + odd
+	p.Revision.Files = []play.File{{Path: "Dockerfile", Content: []byte("FROM x\nRUN " + odd + "\n")}, {Path: "notes", Content: []byte(odd)}}
+	var b bytes.Buffer
+	if err := p.Render(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if i := strings.IndexAny(b.String(), "\u202e\u2066\x07\x1b"); i >= 0 {
+		t.Errorf("it is there as it is: %q", b.String()[max(0, i-100):i+10])
+	}
+	if n := strings.Count(b.String(), "⟨U+202E⟩⟨U+2066⟩⟨U+0007⟩⟨U+001B⟩[8m"); n < 3 {
+		t.Errorf("it is spelt out %d times", n)
+	}
+}
+
 func named(t *testing.T, name string) Page {
 	t.Helper()
 	for _, p := range Pages() {
