@@ -83,6 +83,9 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, missing := range n.pool.Bounds() {
+		log.Warn("builders are bounded only in part", "why", missing)
+	}
 	n.builder = n.newBuilder(n.pool.Get)
 	return n.prepare(ctx)
 }
