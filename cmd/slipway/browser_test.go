@@ -262,7 +262,8 @@ func TestMainJobWithoutJavaScript(t *testing.T) {
 	})
 	b.do(t, chromedp.Navigate(s.base+"/"), chromedp.WaitVisible(chromedp.CSS("textarea")))
 	b.do(t, chromedp.SetValue(chromedp.CSS("textarea"), "FROM busybox\nRUN echo built without a script\nCOPY . /src\n"))
-	b.do(t, chromedp.Click(chromedp.CSS(`button[value="build"]`)))
+	// Only the build's page has that; a reload before it comes would take the press of the button back.
+	b.do(t, chromedp.Click(chromedp.CSS(`button[value="build"]`)), chromedp.WaitVisible(chromedp.CSS("#source")))
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
 		page, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("body")))
 		if err == nil && strings.Contains(page, "Built") && strings.Contains(page, "built without a script") {
