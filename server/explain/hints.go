@@ -62,14 +62,14 @@ func offline(c clues) string {
 
 func noSpace(c clues) string {
 	if c.find(`(?i)(no space left on device|disk quota exceeded)`) != "" {
-		return "The builder's disk is full: write less, delete what the same RUN has downloaded, or take a smaller base image."
+		return "Write less, delete in the same RUN what it has downloaded, or take a smaller base image: the builder's disk has a limit."
 	}
 	return ""
 }
 
 func outOfMemory(c clues) string {
 	const less = "do less at once, e.g. with fewer parallel jobs (make -j1, go build -p 1)."
-	if c.find(`(JavaScript heap out of memory|MemoryError|std::bad_alloc|Cannot allocate memory)`) != "" {
+	if c.find(`(?i)(out of memory|MemoryError|std::bad_alloc|Cannot allocate memory)`) != "" {
 		return "It needed more memory than a step may use here: " + less
 	}
 	if c.code != nil && *c.code == 137 {

@@ -100,6 +100,9 @@ func (r *reader) shell(text string, s state, place func(from, to int) play.Range
 		return []Sentence{about(at, "Runs %s in %s: %s.", tools[0].name, interpreter, tools[0].says)}
 	}
 	lead := fmt.Sprintf("Runs %s in %s", some(names, maxCommands), interpreter)
+	if len(names) == 1 {
+		lead = fmt.Sprintf("Runs %s %d times in %s", names[0], len(calls), interpreter)
+	}
 	switch {
 	case parsed.branches:
 		lead += ", with conditions or loops."

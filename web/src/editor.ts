@@ -178,6 +178,8 @@ class Editor {
     this.data["owner"] = "true";
     this.dirty = false;
     await this.drafts.drop(doc);
+    const draft = byId("draft");
+    if (draft) draft.hidden = true;
     if (saved.id !== snippet) {
       history.pushState(null, "", `/s/${saved.id}`);
       this.form.form.action = `/s/${saved.id}`;
