@@ -61,7 +61,9 @@ func (s *Store) Unfinished(ctx context.Context) ([]play.Job, error) {
 
 // StartJob notes that an attempt of a job has begun. Of a finished job, or after a later attempt, it does nothing.
 func (s *Store) StartJob(ctx context.Context, id string, attempt int, at time.Time) error {
-	err := s.query().StartJob(ctx, query.StartJobParams{ID: id, Attempt: int64(attempt), Started: micros(at)})
+	err := s.atomically(ctx, func(q *query.Queries) error {
+		return q.StartJob(ctx, query.StartJobParams{ID: id, Attempt: int64(attempt), Started: micros(at)})
+	})
 	if err != nil {
 		return fmt.Errorf("note the start of job %s: %w", id, err)
 	}

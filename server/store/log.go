@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"slipway/server/play"
+	"slipway/server/store/query"
 )
 
 // Log reads the log of a finished job: nil if the job has not finished, NotFound if the log's time is over.
@@ -34,8 +35,11 @@ func (s *Store) Log(ctx context.Context, job string) ([]play.Event, error) {
 }
 
 // DropLogs deletes the logs of jobs that finished before a time, keeps the jobs, and returns how many they were.
-func (s *Store) DropLogs(ctx context.Context, before time.Time) (int64, error) {
-	n, err := s.query().DropLogs(ctx, micros(before))
+func (s *Store) DropLogs(ctx context.Context, before time.Time) (n int64, err error) {
+	err = s.atomically(ctx, func(q *query.Queries) error {
+		n, err = q.DropLogs(ctx, micros(before))
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("delete old logs: %w", err)
 	}

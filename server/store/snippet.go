@@ -96,7 +96,11 @@ func (s *Store) Rename(ctx context.Context, id, title string, at time.Time) erro
 	if err := checkTitle(title); err != nil {
 		return err
 	}
-	n, err := s.query().RenameSnippet(ctx, query.RenameSnippetParams{ID: id, Title: title, Updated: micros(at)})
+	var n int64
+	err := s.atomically(ctx, func(q *query.Queries) (err error) {
+		n, err = q.RenameSnippet(ctx, query.RenameSnippetParams{ID: id, Title: title, Updated: micros(at)})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("rename snippet %s: %w", id, err)
 	}

@@ -18,6 +18,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -33,6 +34,10 @@ type Store struct {
 	db      *sql.DB
 	dialect goose.Dialect
 	folder  string // of the SQLite file
+
+	// SQLite has one writer at a time, and lets others ask again and again until one is lucky. Here they wait in
+	// line. Nil for Postgres.
+	writers *semaphore.Weighted
 }
 
 // Open opens the database at dsn: "postgres://…", or "sqlite:" and a path, or a plain path. An SQLite file that
@@ -69,7 +74,7 @@ func open(dsn string) (*Store, error) {
 	}
 	file := url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}
 	db, err := sql.Open("sqlite", file.String())
-	return &Store{db: db, dialect: goose.DialectSQLite3, folder: filepath.Dir(path)}, err
+	return &Store{db: db, dialect: goose.DialectSQLite3, folder: filepath.Dir(path), writers: semaphore.NewWeighted(1)}, err
 }
 
 // Migrate brings the tables up to date. Several nodes may call it at once.
@@ -127,10 +132,17 @@ func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
 // Close closes the database.
 func (s *Store) Close() error { return s.db.Close() }
 
+// query is for reading.
 func (s *Store) query() *query.Queries { return query.New(s.db) }
 
-// atomically runs do in one transaction, which is committed if do returns nil.
+// atomically runs do, which may write, in one transaction, which is committed if do returns nil.
 func (s *Store) atomically(ctx context.Context, do func(*query.Queries) error) error {
+	if s.writers != nil {
+		if err := s.writers.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		defer s.writers.Release(1)
+	}
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
