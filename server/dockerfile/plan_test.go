@@ -55,6 +55,9 @@ func TestPlan(t *testing.T) {
 	if _, err := o.Plan("nope", nil); play.KindOf(err) != play.Invalid || !strings.Contains(err.Error(), "base, build, tools, unused") {
 		t.Error(err)
 	}
+	if _, err := Parse([]byte("FROM a\n")).Plan("nope", nil); err == nil || !strings.Contains(err.Error(), "only stage has no name") {
+		t.Error(err)
+	}
 	if p, err := Parse(nil).Plan("", nil); err != nil || p.Target != -1 {
 		t.Error(p, err)
 	}
