@@ -66,11 +66,12 @@ func (s *Server) build(ctx context.Context, id string) (b *build, release func()
 		return b, func() {}, err
 	}
 	l := s.lives.enter(job, rev)
-	select { // what the log holds already is read within milliseconds; a page that comes earlier goes on live
-	case <-l.current:
-	case <-time.After(time.Second):
-	case <-ctx.Done():
+	// What is stored now may have been seen: nobody is shown less.
+	last, err := s.Log.Last(ctx, id)
+	if err != nil {
+		s.Logger.WarnContext(ctx, "where a log ends can't be told", "job", id, "err", err)
 	}
+	l.reach(ctx, last)
 	return &l.build, func() { s.lives.leave(l) }, ctx.Err()
 }
 

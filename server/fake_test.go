@@ -35,6 +35,7 @@ type world struct {
 	changed   chan struct{} // closed and replaced when a log grows
 	tails     int           // readers of logs now
 	broken    error         // what every call gives, if set
+	slow      time.Duration // what reading an event takes
 	submitErr error
 }
 
@@ -233,6 +234,13 @@ func (w *world) append(job string, facts ...play.Fact) {
 	w.changed = make(chan struct{})
 }
 
+// Last is the end of a log.
+func (w *world) Last(_ context.Context, job string) (int64, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return int64(len(w.logs[job])), w.broken
+}
+
 // Tail reads a log.
 func (w *world) Tail(ctx context.Context, job string, after int64) iter.Seq2[play.Event, error] {
 	return func(yield func(play.Event, error) bool) {
@@ -253,6 +261,7 @@ func (w *world) Tail(ctx context.Context, job string, after int64) iter.Seq2[pla
 				return
 			}
 			for _, e := range log[min(int(after), len(log)):] {
+				time.Sleep(w.slow)
 				if !yield(e, nil) {
 					return
 				}

@@ -42,10 +42,11 @@ type live struct {
 	viewers int // guarded by lives.mu
 	idle    *time.Timer
 	cancel  context.CancelFunc
-	current chan struct{} // closed when what the log held at the start has been read, or can't be
-	total   atomic.Int64  // bytes of the chain
+	total   atomic.Int64 // bytes of the chain
 
 	// Guarded by the build's lock.
+	folded   int64            // Seq of the last event
+	moved    chan struct{}    // closed when there is another, or err
 	plan     int64            // Seq of the last Planned: the list of steps may have changed
 	seq      int64            // drawn up to
 	last     *link            // the next to be published
@@ -72,14 +73,13 @@ func (ls *lives) enter(job play.Job, rev play.Revision) *live {
 	if !ok {
 		ctx, cancel := context.WithCancel(ls.server.live)
 		l = &live{
-			build: build{job: job, rev: rev}, server: ls.server, cancel: cancel, current: make(chan struct{}),
+			build: build{job: job, rev: rev}, server: ls.server, cancel: cancel, moved: make(chan struct{}),
 			last: &link{ready: make(chan struct{})}, catchups: map[int64][]byte{},
 		}
 		ls.of[job.ID] = l
 		if !ls.server.share(func() { ls.run(ctx, l) }) {
 			l.err = stopping()
 			l.publish(link{end: true})
-			close(l.current)
 		}
 	}
 	if l.idle != nil {
@@ -126,6 +126,7 @@ func (ls *lives) run(ctx context.Context, l *live) {
 	}
 	l.Lock()
 	l.err = err
+	l.move()
 	l.publish(link{end: true})
 	l.Unlock()
 	ls.mu.Lock()
@@ -144,8 +145,6 @@ func (l *live) followSafely(ctx context.Context) (err error) {
 }
 
 func (l *live) follow(ctx context.Context) error {
-	caughtUp := sync.OnceFunc(func() { close(l.current) })
-	defer caughtUp()
 	events, failed := l.server.pump(ctx, l.job.ID, 0)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
@@ -173,9 +172,6 @@ func (l *live) follow(ctx context.Context) error {
 			}
 			pending, last = false, time.Now()
 			beat.Reset(heartbeat)
-			if len(events) == 0 {
-				caughtUp()
-			}
 		case <-beat.C:
 			l.Lock()
 			l.publish(link{data: beatEvent, beat: true})
@@ -190,10 +186,38 @@ func (l *live) apply(e play.Event) {
 	l.Lock()
 	defer l.Unlock()
 	l.fold.Apply(e)
+	l.folded = e.Seq
+	l.move()
 	if _, ok := e.Fact.(play.Planned); ok {
 		l.plan = e.Seq
 	}
 	clear(l.catchups)
+}
+
+// move wakes those who wait for an event. Callers hold the lock.
+func (l *live) move() {
+	close(l.moved)
+	l.moved = make(chan struct{})
+}
+
+// reach waits until an event has been folded in, but for no longer than a second: a page that comes earlier goes on
+// live.
+func (l *live) reach(ctx context.Context, seq int64) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for {
+		l.Lock()
+		over, moved := l.folded >= seq || l.err != nil, l.moved
+		l.Unlock()
+		if over {
+			return
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // redraw draws what has changed since the last drawing, once for all viewers.

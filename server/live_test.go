@@ -249,6 +249,25 @@ func differs(want, got screen) string {
 }
 
 // TestEventsResumeExactly: every event comes once and in order, however often the connection breaks.
+// What is stored may have been seen by someone: whoever asks later is shown no less, however slow the log is read.
+func TestNobodyIsShownLess(t *testing.T) {
+	w := newWorld(t)
+	w.slow = 30 * time.Millisecond // more than a drawing waits for
+	s := w.server()
+	facts := []play.Fact{play.Queued{}}
+	for range 8 {
+		facts = append(facts, play.Output{Stream: 1, Data: "one more line\n"})
+	}
+	job := w.built(w.snippet("", "Dockerfile", "FROM x\n"), facts...)
+	for want := 8; want < 10; want++ { // the second finds the first's reader
+		r := ask(s, "GET", "/b/"+job.ID+"/log.txt", "")
+		if n := strings.Count(r.Body.String(), "one more line"); n != want {
+			t.Errorf("%d of %d lines: %s", n, want, r.Body)
+		}
+		w.append(job.ID, play.Output{Stream: 1, Data: "one more line\n"})
+	}
+}
+
 func TestEventsResumeExactly(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	w := newWorld(t)

@@ -88,6 +88,8 @@ type Jobs interface {
 type Log interface {
 	// Tail gives the events after a Seq, as they come if the job runs, and ends after Finished.
 	Tail(ctx context.Context, job string, after int64) iter.Seq2[play.Event, error]
+	// Last is the Seq of the last event that is stored.
+	Last(ctx context.Context, job string) (int64, error)
 }
 
 // Check is one thing that readiness needs.

@@ -108,6 +108,12 @@ func (l *Log) Tail(ctx context.Context, job string, after int64) iter.Seq2[play.
 	}
 }
 
+// Last is the Seq of the last event that is stored, 0 if there is none.
+func (l *Log) Last(ctx context.Context, job string) (int64, error) {
+	s, err := Read(ctx, l.bus, job)
+	return s.Seq, err
+}
+
 // Purge forgets an archived log but for its end, which sends readers that are still on the way to the archive.
 func (l *Log) Purge(ctx context.Context, job string) error {
 	stream, err := l.bus.Stream.Stream(ctx, streamName)
