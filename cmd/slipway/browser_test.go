@@ -187,6 +187,7 @@ func TestMainJobInTheBrowser(t *testing.T) {
 	b.wait(t, built)
 	b.wait(t, `location.pathname.startsWith("/s/")`)
 	b.wait(t, `document.querySelector("#step-3").textContent.includes("hello from the step")`)
+	b.wait(t, `/\/b\/[0-9a-z]+(?=Pull|The snippet|\s)/.test(document.querySelector("#share-links").textContent) && document.querySelector("#share-links").textContent.includes("docker pull")`)
 	b.accessible(t)
 	b.calm(t)
 
@@ -214,6 +215,49 @@ func TestDraftSurvivesReload(t *testing.T) {
 	time.Sleep(time.Second) // drafts are kept at a pause in typing
 	b.do(t, chromedp.Reload(), chromedp.WaitVisible(chromedp.CSS(".cm-content")))
 	b.wait(t, `document.querySelector(".cm-content").textContent.includes("echo not lost")`)
+	b.calm(t)
+}
+
+// After a build the colours stay on the lines that were built, wherever they move, and on no others.
+func TestColoursAfterEditing(t *testing.T) {
+	s := running(t)
+	b := browse(t, 1360, 860)
+	b.do(t, chromedp.Navigate(s.base+"/new"), chromedp.WaitVisible(chromedp.CSS(".cm-content")))
+	b.replaceText(t, "FROM busybox\nRUN echo one\nRUN echo two")
+	b.do(t, chromedp.KeyEvent("\r", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+	b.wait(t, built)
+	coloured := func(want string) string {
+		return `JSON.stringify([...document.querySelectorAll(".cm-line")].map(l => Number(l.dataset.step ?? 0))) === "` + want + `"`
+	}
+	b.wait(t, coloured("[1,2,3]"))
+	b.do(t, chromedp.KeyEvent(kb.Home, chromedp.KeyModifiers(chromedp.ModifierCtrl)), insert("# new\n"))
+	b.wait(t, coloured("[0,1,2,3]"))
+	b.do(t, chromedp.KeyEvent(kb.End, chromedp.KeyModifiers(chromedp.ModifierCtrl)), insert("!"))
+	b.wait(t, coloured("[0,1,2,0]"))
+	b.do(t, chromedp.KeyEvent(kb.Backspace))
+	b.wait(t, coloured("[0,1,2,3]"))
+	b.calm(t)
+}
+
+// The divider between the two sides is moved with the keyboard, and stays where it was put.
+func TestDividerIsKept(t *testing.T) {
+	s := running(t)
+	b := browse(t, 1360, 860)
+	b.do(t, chromedp.Navigate(s.base+"/new"), chromedp.WaitVisible(chromedp.CSS(".cm-content")))
+	width := func() string {
+		return b.eval(t, `String(Math.round(document.querySelector("#editor").getBoundingClientRect().width))`)
+	}
+	was := width()
+	b.do(t, chromedp.Focus(chromedp.CSS("#divider")), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowRight))
+	b.wait(t, `document.querySelector("#divider").ariaValueNow === "50"`)
+	now := width()
+	if now == was || now != "680" {
+		t.Errorf("the source was %s pixels wide, and is %s", was, now)
+	}
+	b.do(t, chromedp.Reload(), chromedp.WaitVisible(chromedp.CSS(".cm-content")))
+	if again := width(); again != now {
+		t.Errorf("after a reload the source is %s pixels wide, not %s", again, now)
+	}
 	b.calm(t)
 }
 
