@@ -91,6 +91,9 @@ func (c *benchCmd) Run(ctx context.Context, t *tree) (err error) {
 		if err := step("measure "+s.name, func() error { return s.measure(b, ctx) }); err != nil {
 			failed = append(failed, err)
 		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	b.busy("after")
 	b.print()
